@@ -1,0 +1,3 @@
+//! The program `cooperage`.
+
+fn main() {}

@@ -1,0 +1,25 @@
+//! The engine: a definition and a folder of files in, a SIF image out. It knows nothing of hubs,
+//! queues or databases, and needs neither root nor an installed Singularity.
+//!
+//! The line through the crate: [`definition`] parses, [`base`] bootstraps the root file system
+//! (from [`oci`] registries and other sources), [`sandbox`] runs the scripts, [`metadata`] writes
+//! `/.singularity.d`, [`squashfs`] packs the tree and [`sif`] wraps it. [`Engine::build`] is that
+//! line as one function.
+//!
+//! A program that uses this crate calls [`sandbox::enter_if_asked`] first thing in `main`, before
+//! any thread exists: work inside a user namespace is done by the same program, executed again.
+
+pub mod base;
+pub mod definition;
+mod engine;
+mod error;
+pub mod metadata;
+pub mod oci;
+pub mod sandbox;
+pub mod sif;
+pub mod squashfs;
+
+pub use engine::{
+    BuiltImage, Cancel, Context, Engine, Event, Facts, Limits, Phase, Progress, Request, Settings,
+};
+pub use error::{Error, FailureKind};

@@ -1,0 +1,141 @@
+//! The calls of the administrator's command line, JSON both ways.
+//! All of them carry `Authorization: Bearer TOKEN` with the administrator's token.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `POST /api/collections` | [`NewCollection`] | 201 [`AddedCollection`]; 409 when the name is taken |
+//! | `GET /api/collections` | – | 200 array of [`Collection`] |
+//! | `DELETE /api/collections/{owner}/{repo}` | – | 204 |
+//! | `POST /api/collections/{owner}/{repo}/builds` | [`BuildOnDemand`] | 202 array of [`Build`] |
+//! | `GET /api/builds?collection=OWNER/REPO&limit=N` | – | 200 array of [`Build`], newest first |
+//! | `GET /api/builds/{id}` | – | 200 [`Build`] |
+//! | `POST /api/builds/{id}/cancel` | – | 202 [`Build`] |
+//! | `GET /api/builds/{id}/log` | – | 200 `text/plain`; ranges by `?offset=BYTES` |
+//! | `GET /builds/{id}/events` | – | `text/event-stream`: `log` (id = byte offset after it, data = JSON string), `state` |
+//! | `POST /api/workers` | [`NewWorker`] | 201 [`AddedWorker`] |
+//! | `GET /api/workers` | – | 200 array of [`Worker`] |
+//! | `POST /api/deliveries/{id}/replay` | – | 202 |
+//!
+//! Errors are RFC 9457 `application/problem+json`: [`Problem`].
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{BuildId, BuildState, CollectionName, Digest, Failure, Tag};
+
+/// Connects a git repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewCollection {
+    /// Where to clone from: `https://…`, `http://…`, or an absolute path on the hub's machine.
+    pub clone_url: String,
+    /// The name it will have here.
+    pub name: CollectionName,
+}
+
+/// A repository was connected: what to enter at the forge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedCollection {
+    /// The collection's name.
+    pub name: CollectionName,
+    /// The payload URL of the webhook.
+    pub webhook_url: String,
+    /// The secret of the webhook; shown once.
+    pub secret: String,
+}
+
+/// A collection in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collection {
+    /// Its name.
+    pub name: CollectionName,
+    /// Where it is cloned from.
+    pub clone_url: String,
+    /// Tags that point at an image.
+    pub tags: Vec<Tag>,
+    /// Time of the newest image.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// Asks for builds without a push.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildOnDemand {
+    /// A branch, a tag or a full commit; the default branch when absent.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// A build in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Its id.
+    pub id: BuildId,
+    /// The collection it belongs to.
+    pub collection: CollectionName,
+    /// Path of the definition file in the repository.
+    pub recipe: String,
+    /// The tag its image gets.
+    pub tag: Tag,
+    /// The commit in hex.
+    pub commit: String,
+    /// Where it stands.
+    pub state: BuildState,
+    /// Which attempt, from 1; 0 before the first.
+    pub attempt: i32,
+    /// Why it has no image, when it failed or was cancelled.
+    pub failure: Option<Failure>,
+    /// Its image, when it succeeded.
+    pub image: Option<BuiltImage>,
+    /// When it was queued.
+    pub queued_at: DateTime<Utc>,
+    /// When its last attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The image of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltImage {
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// Registers a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewWorker {
+    /// A name for people, unique.
+    pub name: String,
+}
+
+/// A worker was registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedWorker {
+    /// Its name.
+    pub name: String,
+    /// Its bearer token; shown once.
+    pub token: String,
+}
+
+/// A worker in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its name.
+    pub name: String,
+    /// When it last called.
+    pub seen_at: Option<DateTime<Utc>>,
+    /// The builds it has now.
+    pub builds: Vec<BuildId>,
+}
+
+/// An error, RFC 9457.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The status in words.
+    pub title: String,
+    /// The status.
+    pub status: u16,
+    /// What went wrong and what would be right.
+    pub detail: String,
+}

@@ -1,0 +1,17 @@
+//! What the hub and its workers, and the hub and its command line, say to each other.
+//!
+//! Ids, names, digests, states and the JSON of every call. No I/O: everything here can be read
+//! and tested without a network or a database.
+
+pub mod admin;
+pub mod build;
+pub mod digest;
+pub mod ids;
+pub mod image;
+pub mod names;
+pub mod worker;
+
+pub use build::{BuildState, Failure, FailureKind};
+pub use digest::Digest;
+pub use ids::{BuildId, CollectionId, DeliveryId, ImageId, UserId, WorkerId};
+pub use names::{CollectionName, Tag};

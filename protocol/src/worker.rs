@@ -1,0 +1,107 @@
+//! The calls of a worker. All of them carry `Authorization: Bearer TOKEN`.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `POST /worker/claim` | [`Claim`] | 200 [`Assignment`], or 204 when there was nothing for `wait_seconds` |
+//! | `POST /worker/builds/{id}/{attempt}/heartbeat` | – | 200 [`Lease`] |
+//! | `PUT /worker/builds/{id}/{attempt}/log/{number}` | bytes of the log | 204; chunks count from 0, repeating one is harmless |
+//! | `POST /worker/builds/{id}/{attempt}/phases` | [`PhaseStarted`] | 204 |
+//! | `GET /worker/builds/{id}/{attempt}/context` | – | 200 tar of the repository at the commit |
+//! | `PUT /worker/builds/{id}/{attempt}/objects/{digest}` | bytes of the object | 201, or 422 when the digest is another |
+//! | `POST /worker/builds/{id}/{attempt}/finish` | [`Outcome`] | 204 |
+//! | `POST /worker/builds/{id}/{attempt}/release` | – | 204; the build is queued again and the attempt does not count |
+//!
+//! A call for an attempt whose lease is lost is answered 409: the worker stops that build.
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{ImageFacts, Layout};
+use crate::{BuildId, CollectionName, Digest, Failure, Tag};
+
+/// Asks for a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// How long the hub may wait for a build before it answers 204, in seconds, at most 60.
+    pub wait_seconds: u64,
+    /// Architecture of the worker in Go's spelling.
+    pub architecture: String,
+    /// Version of the worker's program.
+    pub version: String,
+}
+
+/// A build given to a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The build.
+    pub build: BuildId,
+    /// Which attempt this is, from 1. Every later call carries it.
+    pub attempt: i32,
+    /// The lease to keep alive with heartbeats.
+    pub lease: Lease,
+    /// The collection it belongs to.
+    pub collection: CollectionName,
+    /// The tag the image will get.
+    pub tag: Tag,
+    /// The commit, in hex.
+    pub commit: String,
+    /// Committer time of the commit, seconds since 1970: the time of reproducible builds.
+    pub commit_time: i64,
+    /// Path of the definition file in the repository, slashes between folders.
+    pub recipe: String,
+    /// Limits of this build.
+    pub limits: Limits,
+}
+
+/// How long the worker has the build, and whether it should stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Seconds from now until the lease ends unless renewed.
+    pub seconds: u64,
+    /// Somebody asked to cancel the build.
+    pub cancel: bool,
+}
+
+/// What a build may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Wall-clock time of the whole build, in seconds.
+    pub seconds: u64,
+    /// Memory of the scripts, in bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads of the scripts at the same time.
+    pub processes: u64,
+    /// Disk that the build may fill, in bytes.
+    pub disk_bytes: u64,
+    /// Log that is kept, in bytes: what is over is cut from the middle.
+    pub log_bytes: u64,
+}
+
+/// A phase of the build has begun (and the one before it has ended).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseStarted {
+    /// Short name: `fetch`, `base`, `setup`, `files`, `post`, `metadata`, `test`, `pack`, `upload`.
+    pub name: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Outcome {
+    /// The image is complete and all its objects are uploaded.
+    Succeeded(Box<FinishedImage>),
+    /// No image.
+    Failed(Failure),
+}
+
+/// An image to publish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishedImage {
+    /// SHA-256 of the whole image.
+    pub digest: Digest,
+    /// MD5 of the whole image in hex: the `version` of the `shub://` manifest.
+    pub md5: String,
+    /// Its pieces; their sizes add up to the image's.
+    pub layout: Layout,
+    /// What its page shows.
+    pub facts: ImageFacts,
+}

@@ -1,0 +1,1 @@
+//! All SQL of the hub, one file per table.
