@@ -1,36 +1,147 @@
 //! The definition file: its grammar, and what is wrong with one.
+//!
+//! A definition goes through four steps: [`source`] makes text and places of bytes, [`arguments`]
+//! fills in the build arguments, [`scan`] cuts stages, headers and sections, and [`header`] and
+//! [`stage`] judge them. Everything that is wrong is reported at once, with its place.
 
-/// Something to tell about a definition, with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// Whether it stops the build.
-    pub severity: Severity,
-    /// A stable short name, lower case with hyphens.
-    pub code: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// What would be right.
-    pub help: Option<String>,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column in characters, from 1.
-    pub column: u32,
-    /// Length in characters, at least 1.
-    pub length: u32,
+mod app;
+mod arguments;
+mod diagnostic;
+mod environment;
+mod files;
+mod header;
+mod redact;
+mod render;
+mod scan;
+mod script;
+mod source;
+mod stage;
+mod suggest;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use self::diagnostic::{Report, Text};
+use self::header::Secrets;
+use self::scan::RawStage;
+use self::source::Places;
+
+pub use self::app::App;
+pub use self::diagnostic::{Diagnostic, Severity};
+pub use self::files::{FileCopy, Files, FilesFrom};
+pub use self::header::{Account, Bootstrap, Debootstrap, Docker, Field, Header};
+pub use self::render::render;
+pub use self::script::Script;
+pub use self::stage::{Sections, Stage};
+
+/// More than anybody writes; a bound keeps the work linear for hostile input.
+const MOST_STAGES: usize = 100;
+
+/// What came of a definition's text.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The definition; there is none exactly if a diagnostic is an error.
+    pub definition: Option<Definition>,
+    /// Everything there is to tell, in no particular order.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
-/// How bad a diagnostic is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// The definition cannot be built.
-    Error,
-    /// It can, but something is likely wrong.
-    Warning,
+/// A definition that can be built.
+#[derive(Clone)]
+pub struct Definition {
+    /// Its stages, at least one; the last one becomes the image.
+    pub stages: Vec<Stage>,
+    /// Its text with the build arguments filled in. It may hold a password.
+    pub text: String,
+    secrets: Secrets,
 }
 
-impl Diagnostic {
-    /// Whether it stops the build.
-    pub fn is_error(&self) -> bool {
-        self.severity == Severity::Error
+impl Definition {
+    /// The text without the user names, passwords and tokens of its headers.
+    ///
+    /// # Security
+    /// Only this form may be stored or shown.
+    pub fn redacted(&self) -> String {
+        redact::redact(&self.text, &self.secrets)
     }
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Definition")
+            .field("stages", &self.stages)
+            .field("text", &self.redacted())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Parses a definition; it never fails otherwise than by a diagnostic.
+pub fn parse(text: &[u8], build_args: &BTreeMap<String, String>) -> Parsed {
+    let text = match source::decode(text) {
+        Ok(text) => text,
+        Err(diagnostic) => {
+            return Parsed {
+                definition: None,
+                diagnostics: vec![diagnostic],
+            };
+        }
+    };
+    let mut report = Report::new(Places::new(text));
+    let expanded = arguments::expand(text, build_args, &mut report);
+    let mut raw: Vec<RawStage<'_>> = expanded
+        .stages
+        .iter()
+        .map(|range| scan::stage(&expanded.text, range.clone()))
+        .collect();
+    raw.retain(|stage| !stage.is_empty());
+    let (stages, secrets) = stages(&raw, &mut report);
+    let definition = if report.has_error() {
+        None
+    } else {
+        Some(Definition {
+            stages,
+            text: expanded.text,
+            secrets,
+        })
+    };
+    Parsed {
+        definition,
+        diagnostics: report.into_diagnostics(),
+    }
+}
+
+fn stages(raw: &[RawStage<'_>], report: &mut Report<'_>) -> (Vec<Stage>, Secrets) {
+    if raw.is_empty() {
+        let text = Text::new("definition is empty")
+            .help("the least there can be is `Bootstrap: docker` and `From: …`");
+        report.error("empty-definition", &(0..0), text);
+    }
+    let mut stages: Vec<Stage> = Vec::new();
+    let mut names: Vec<Option<&str>> = Vec::new();
+    let mut secrets = Secrets::default();
+    let headers: Vec<header::Parsed> = raw
+        .iter()
+        .take(MOST_STAGES)
+        .map(|stage| header::parse(stage, report))
+        .collect();
+    for (raw, parsed) in raw.iter().zip(&headers) {
+        let sections = stage::sections(raw, &names, report);
+        names.push(
+            parsed
+                .header
+                .as_ref()
+                .and_then(|header| header.stage.as_deref()),
+        );
+        secrets.ranges.extend(parsed.secrets.ranges.iter().cloned());
+        secrets.values.extend(parsed.secrets.values.iter().cloned());
+        if let Some(header) = parsed.header.clone() {
+            stages.push(Stage { header, sections });
+        }
+    }
+    if let Some(stage) = raw.get(MOST_STAGES) {
+        let text = Text::new(format!("definition has more than {MOST_STAGES} stages"));
+        report.error("too-many-stages", &stage.range, text);
+    }
+    (stages, secrets)
 }

@@ -1,0 +1,107 @@
+//! Apps of the Scientific Filesystem, as sections of a stage.
+
+use super::diagnostic::{Report, Text, quoted};
+use super::files::{self, FileCopy};
+use super::scan::RawSection;
+use super::script::Script;
+use super::stage;
+
+/// The sections of apps.
+pub(super) const SECTIONS: &[&str] = &[
+    "appinstall",
+    "applabels",
+    "appfiles",
+    "appenv",
+    "apptest",
+    "apphelp",
+    "apprun",
+    "appstart",
+];
+
+/// An app.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct App {
+    /// Its name; one component of a path.
+    pub name: String,
+    /// Runs at the end of `%post`, in the app's folder.
+    pub install: Option<Script>,
+    /// What is copied into the app's folder.
+    pub files: Vec<FileCopy>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// Is sourced when the app is used.
+    pub environment: Option<Script>,
+    /// Tells whether the app works.
+    pub test: Option<Script>,
+    /// Tells how to use the app.
+    pub help: Option<Script>,
+    /// What the app does.
+    pub run: Option<Script>,
+    /// What an instance of the app does.
+    pub start: Option<Script>,
+}
+
+/// Whether a section of this lower-case name belongs to an app.
+pub(super) fn is_section(name: &str) -> bool {
+    SECTIONS.contains(&name)
+}
+
+/// Adds a section to the app that it names.
+pub(super) fn add(apps: &mut Vec<App>, section: &RawSection<'_>, report: &mut Report<'_>) {
+    let Some(name) = name(section, report) else {
+        return;
+    };
+    let app = find_or_add(apps, name);
+    match section.name.to_lowercase().as_str() {
+        "appfiles" => app.files.extend(files::copies(section, report)),
+        "applabels" => app.labels.extend(stage::labels(section)),
+        "appinstall" => append(&mut app.install, section),
+        "appenv" => append(&mut app.environment, section),
+        "apptest" => append(&mut app.test, section),
+        "apphelp" => append(&mut app.help, section),
+        "apprun" => append(&mut app.run, section),
+        "appstart" => append(&mut app.start, section),
+        _ => {}
+    }
+}
+
+/// The arguments of these sections are the app's name, so the script has none.
+fn append(script: &mut Option<Script>, section: &RawSection<'_>) {
+    stage::append(script, section, None);
+    if let Some(script) = script {
+        script.args.clear();
+    }
+}
+
+fn name<'a>(section: &RawSection<'a>, report: &mut Report<'_>) -> Option<&'a str> {
+    let Some(name) = section.args.split_whitespace().next() else {
+        let text = Text::new(format!(
+            "section {} names no app",
+            quoted(section.line.text.trim())
+        ))
+        .help("write the app's name behind it, separated by a space");
+        report.error("missing-app-name", &section.name_range(), text);
+        return None;
+    };
+    if name.contains('/') || name == "." || name == ".." {
+        let text = Text::new(format!("app name {} is not a file name", quoted(name)))
+            .help("the app gets a folder of that name below /scif/apps");
+        report.error("bad-app-name", &section.line.range_of(name), text);
+        return None;
+    }
+    Some(name)
+}
+
+fn find_or_add<'a>(apps: &'a mut Vec<App>, name: &str) -> &'a mut App {
+    let position = apps
+        .iter()
+        .position(|app| app.name == name)
+        .unwrap_or(apps.len());
+    if position == apps.len() {
+        apps.push(App {
+            name: name.to_owned(),
+            ..App::default()
+        });
+    }
+    &mut apps[position]
+}

@@ -1,0 +1,196 @@
+//! Build arguments: `{{ name }}` is replaced before the definition is parsed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::diagnostic::{Report, Text, quoted};
+use super::scan;
+use super::source::{Replacement, lines};
+
+/// A definition with its arguments filled in, and where its stages are.
+#[derive(Debug)]
+pub(super) struct Expanded {
+    pub(super) text: String,
+    pub(super) stages: Vec<Range<usize>>,
+}
+
+/// Fills in the arguments, stage by stage: a default of one stage is unknown to the others.
+pub(super) fn expand(
+    text: &str,
+    build_args: &BTreeMap<String, String>,
+    report: &mut Report<'_>,
+) -> Expanded {
+    let mut expansion = Expansion {
+        build_args,
+        output: String::with_capacity(text.len()),
+        used: BTreeSet::new(),
+        undefined: BTreeSet::new(),
+        known: BTreeSet::new(),
+    };
+    let mut stages = Vec::new();
+    for range in scan::stages(text) {
+        let start = expansion.output.len();
+        let defaults = defaults(text, range.clone());
+        expansion.stage(text, range, &defaults, report);
+        stages.push(start..expansion.output.len());
+    }
+    expansion.report_unused(report);
+    Expanded {
+        text: expansion.output,
+        stages,
+    }
+}
+
+struct Expansion<'a> {
+    build_args: &'a BTreeMap<String, String>,
+    output: String,
+    used: BTreeSet<String>,
+    undefined: BTreeSet<String>,
+    known: BTreeSet<String>,
+}
+
+impl Expansion<'_> {
+    fn stage(
+        &mut self,
+        text: &str,
+        range: Range<usize>,
+        defaults: &BTreeMap<String, String>,
+        report: &mut Report<'_>,
+    ) {
+        self.known.extend(defaults.keys().cloned());
+        let mut copied = range.start;
+        for line in lines(text, range.clone()) {
+            for found in placeholders(line.text) {
+                let place = line.start + found.range.start..line.start + found.range.end;
+                let Some(value) = self.value(found.name, defaults) else {
+                    self.report_undefined(found.name, &place, report);
+                    continue;
+                };
+                self.output.push_str(&text[copied..place.start]);
+                let start = self.output.len();
+                self.output.push_str(&value);
+                copied = place.end;
+                let expanded = start..self.output.len();
+                report.places_mut().replaced(Replacement {
+                    original: place,
+                    expanded,
+                });
+            }
+        }
+        self.output.push_str(&text[copied..range.end]);
+    }
+
+    /// The value of an argument; the placeholders in it are replaced once.
+    fn value(&mut self, name: &str, defaults: &BTreeMap<String, String>) -> Option<String> {
+        let value = self.plain_value(name, defaults)?;
+        let mut filled = String::new();
+        let mut copied = 0;
+        for found in placeholders(&value) {
+            if let Some(inner) = self.plain_value(found.name, defaults) {
+                filled.push_str(&value[copied..found.range.start]);
+                filled.push_str(&inner);
+                copied = found.range.end;
+            }
+        }
+        filled.push_str(&value[copied..]);
+        Some(filled)
+    }
+
+    fn plain_value(&mut self, name: &str, defaults: &BTreeMap<String, String>) -> Option<String> {
+        self.known.insert(name.to_owned());
+        if let Some(value) = self.build_args.get(name) {
+            self.used.insert(name.to_owned());
+            return Some(value.clone());
+        }
+        defaults.get(name).cloned()
+    }
+
+    fn report_undefined(&mut self, name: &str, place: &Range<usize>, report: &mut Report<'_>) {
+        if !self.undefined.insert(name.to_owned()) {
+            return;
+        }
+        let text = Text::new(format!("build argument {} has no value", quoted(name))).help(
+            format!("give it with `--build-arg {name}=…` or a default in %arguments"),
+        );
+        report.error_in_original("undefined-build-argument", place, text);
+    }
+
+    fn report_unused(&self, report: &mut Report<'_>) {
+        let unused = self
+            .build_args
+            .keys()
+            .filter(|name| !self.used.contains(*name));
+        for name in unused {
+            let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+            let help = if known.is_empty() {
+                "the definition has no `{{ name }}` to fill in".to_owned()
+            } else {
+                format!("the definition uses {}", known.join(", "))
+            };
+            let text = Text::new(format!("build argument {} is not used", quoted(name)));
+            report.error_in_original("unused-build-argument", &(0..0), text.help(help));
+        }
+    }
+}
+
+fn defaults(text: &str, range: Range<usize>) -> BTreeMap<String, String> {
+    let stage = scan::stage(text, range);
+    let sections = stage
+        .sections
+        .iter()
+        .filter(|s| s.name.eq_ignore_ascii_case("arguments"));
+    sections
+        .flat_map(|section| &section.body)
+        .map(|line| line.text.trim())
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+struct Placeholder<'a> {
+    range: Range<usize>,
+    name: &'a str,
+}
+
+/// The placeholders of a line, up to a comment. A `#!` is not a comment.
+fn placeholders(line: &str) -> Vec<Placeholder<'_>> {
+    let mut found = Vec::new();
+    let mut position = 0;
+    while let Some(open) = line[position..].find("{{").map(|offset| position + offset) {
+        if is_comment(&line[position..open + 1]) {
+            break;
+        }
+        match name_at(line, open + 2) {
+            Some((name, end)) => {
+                found.push(Placeholder {
+                    range: open..end,
+                    name,
+                });
+                position = end;
+            }
+            None => position = open + 1,
+        }
+    }
+    found
+}
+
+fn is_comment(before: &str) -> bool {
+    let mut signs = before.match_indices('#');
+    signs.any(|(position, _)| {
+        before[position + 1..]
+            .chars()
+            .next()
+            .is_some_and(|next| next != '!')
+    })
+}
+
+fn name_at(line: &str, start: usize) -> Option<(&str, usize)> {
+    let rest = line[start..].trim_start_matches([' ', '\t']);
+    let length = rest
+        .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+        .unwrap_or(rest.len());
+    let (name, after) = rest.split_at(length);
+    let after = after.trim_start_matches([' ', '\t']).strip_prefix("}}")?;
+    (!name.is_empty()).then(|| (name, line.len() - after.len()))
+}

@@ -1,0 +1,148 @@
+//! What a diagnostic is, and how many of them are collected.
+
+use std::ops::Range;
+
+use super::source::{Place, Places};
+
+/// More than a person reads; a bound also keeps the work linear for hostile input.
+const MOST_DIAGNOSTICS: usize = 50;
+
+/// Something to tell about a definition, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Whether it stops the build.
+    pub severity: Severity,
+    /// A stable short name, lower case with hyphens.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Length in characters, at least 1.
+    pub length: u32,
+}
+
+/// How bad a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The definition cannot be built.
+    Error,
+    /// It can, but something is likely wrong.
+    Warning,
+}
+
+impl Diagnostic {
+    /// Whether it stops the build.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// Collects diagnostics; all ranges are bytes of the text after build arguments were filled in.
+pub(super) struct Report<'a> {
+    places: Places<'a>,
+    diagnostics: Vec<Diagnostic>,
+    has_error: bool,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(places: Places<'a>) -> Self {
+        Self {
+            places,
+            diagnostics: Vec::new(),
+            has_error: false,
+        }
+    }
+
+    pub(super) fn places(&self) -> &Places<'a> {
+        &self.places
+    }
+
+    pub(super) fn places_mut(&mut self) -> &mut Places<'a> {
+        &mut self.places
+    }
+
+    pub(super) fn has_error(&self) -> bool {
+        self.has_error
+    }
+
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+
+    pub(super) fn error(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
+        self.has_error = true;
+        self.add(Severity::Error, code, |places| places.locate(at), text);
+    }
+
+    pub(super) fn warning(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
+        self.add(Severity::Warning, code, |places| places.locate(at), text);
+    }
+
+    /// An error whose range counts in the text before arguments were filled in.
+    pub(super) fn error_in_original(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
+        self.has_error = true;
+        self.add(
+            Severity::Error,
+            code,
+            |places| places.locate_original(at),
+            text,
+        );
+    }
+
+    fn add<L>(&mut self, severity: Severity, code: &'static str, locate: L, text: Text)
+    where
+        L: FnOnce(&Places<'a>) -> Place,
+    {
+        let full = self.diagnostics.len() >= MOST_DIAGNOSTICS;
+        let needed = severity == Severity::Error
+            && full
+            && !self.diagnostics.iter().any(Diagnostic::is_error);
+        if full && !needed {
+            return;
+        }
+        let place = locate(&self.places);
+        self.diagnostics.push(Diagnostic {
+            severity,
+            code,
+            message: text.message,
+            help: text.help,
+            line: place.line,
+            column: place.column,
+            length: place.length,
+        });
+    }
+}
+
+/// What a diagnostic says.
+pub(super) struct Text {
+    message: String,
+    help: Option<String>,
+}
+
+impl Text {
+    pub(super) fn new<M: Into<String>>(message: M) -> Self {
+        Self {
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn help<H: Into<String>>(mut self, help: H) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// User input as it may stand in a message: short, and without control characters.
+pub(super) fn quoted(word: &str) -> String {
+    let mut short: String = word.chars().take(60).flat_map(char::escape_debug).collect();
+    if word.chars().nth(60).is_some() {
+        short.push('…');
+    }
+    format!("`{short}`")
+}

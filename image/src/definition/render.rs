@@ -1,0 +1,69 @@
+//! How a diagnostic looks in a terminal or a log.
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::source::without_mark;
+
+/// How much of a long line is shown.
+const WIDTH: usize = 120;
+
+/// A diagnostic with its line of the definition, and a caret under what is meant.
+pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let Diagnostic {
+        code,
+        message,
+        help,
+        line,
+        column,
+        ..
+    } = diagnostic;
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    let mut rendered =
+        format!("{severity}[{code}]: {message}\n{margin}--> {name}:{line}:{column}\n");
+    if let Some((source, underline)) = excerpt(diagnostic, text) {
+        rendered.push_str(&format!(
+            "{margin} |\n{number} | {source}\n{margin} | {underline}\n"
+        ));
+    }
+    if let Some(help) = help {
+        rendered.push_str(&format!("{margin} = help: {help}\n"));
+    }
+    rendered
+}
+
+/// The part of the line around the place, and the carets below it.
+fn excerpt(diagnostic: &Diagnostic, text: &str) -> Option<(String, String)> {
+    let line = without_mark(text)
+        .lines()
+        .nth(usize::try_from(diagnostic.line).ok()?.checked_sub(1)?)?;
+    let column = usize::try_from(diagnostic.column).ok()?.checked_sub(1)?;
+    let length = usize::try_from(diagnostic.length).ok()?.max(1);
+    let skipped = if column + length.min(20) > WIDTH {
+        column.saturating_sub(20)
+    } else {
+        0
+    };
+    let shown: String = line
+        .chars()
+        .skip(skipped)
+        .take(WIDTH)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    if shown.trim().is_empty() {
+        return None;
+    }
+    let start = column - skipped;
+    let room = shown.chars().count().saturating_sub(start).max(1);
+    Some((
+        shown,
+        format!(
+            "{}{}",
+            " ".repeat(start.min(WIDTH)),
+            "^".repeat(length.min(room))
+        ),
+    ))
+}

@@ -1,0 +1,175 @@
+//! From bytes to text, lines, and places in them.
+
+use std::ops::Range;
+
+use super::diagnostic::{Diagnostic, Severity};
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// One line without its end, and where it starts in the text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) text: &'a str,
+    pub(super) start: usize,
+}
+
+impl Line<'_> {
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start..self.start + self.text.len()
+    }
+
+    /// The range of `part`, which must be a slice of this line's text.
+    pub(super) fn range_of(&self, part: &str) -> Range<usize> {
+        let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let start = self.start + offset.min(self.text.len());
+        start..start + part.len()
+    }
+}
+
+/// The definition as text, without a byte order mark.
+pub(super) fn decode(bytes: &[u8]) -> Result<&str, Diagnostic> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return Err(binary(bytes, error.valid_up_to(), "is not UTF-8")),
+    };
+    if let Some(position) = text.find('\0') {
+        return Err(binary(bytes, position, "has a NUL byte"));
+    }
+    Ok(without_mark(text))
+}
+
+/// `text` without a byte order mark.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
+fn binary(bytes: &[u8], position: usize, what: &str) -> Diagnostic {
+    let before = without_mark(std::str::from_utf8(&bytes[..position]).unwrap_or_default());
+    let place = Places::new(before).locate_original(&(before.len()..before.len()));
+    Diagnostic {
+        severity: Severity::Error,
+        code: "binary-file",
+        message: format!("definition {what}"),
+        help: Some("a definition is a text file in UTF-8; is this an image?".to_owned()),
+        line: place.line,
+        column: place.column,
+        length: 1,
+    }
+}
+
+/// The lines of a range of `text`; `\r\n` ends a line like `\n`.
+pub(super) fn lines(text: &str, range: Range<usize>) -> impl Iterator<Item = Line<'_>> {
+    let mut start = range.start;
+    text[range].split_inclusive('\n').map(move |whole| {
+        let line = Line {
+            text: without_end(whole),
+            start,
+        };
+        start += whole.len();
+        line
+    })
+}
+
+fn without_end(line: &str) -> &str {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// Finds places of the original text, also from ranges of the text with its arguments filled in.
+pub(super) struct Places<'a> {
+    original: &'a str,
+    line_starts: Vec<usize>,
+    replacements: Vec<Replacement>,
+}
+
+/// A place in the original text, counted in characters from 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) length: u32,
+}
+
+/// A piece of the original text that became something else.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    pub(super) original: Range<usize>,
+    pub(super) expanded: Range<usize>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(original: &'a str) -> Self {
+        let starts = original
+            .match_indices('\n')
+            .map(|(position, _)| position + 1);
+        let line_starts = std::iter::once(0).chain(starts).collect();
+        Self {
+            original,
+            line_starts,
+            replacements: Vec::new(),
+        }
+    }
+
+    /// Adds a replacement; they must come in the order of the text.
+    pub(super) fn replaced(&mut self, replacement: Replacement) {
+        self.replacements.push(replacement);
+    }
+
+    /// The place of a range of the text with its arguments filled in.
+    pub(super) fn locate(&self, range: &Range<usize>) -> Place {
+        let start = self.original_position(range.start, |piece| piece.start);
+        let end = self
+            .original_position(range.end, |piece| piece.end)
+            .max(start);
+        self.locate_original(&(start..end))
+    }
+
+    /// The place of a range of the original text.
+    pub(super) fn locate_original(&self, range: &Range<usize>) -> Place {
+        let (start, end) = (range.start, range.end);
+        let line = self
+            .line_starts
+            .partition_point(|&line| line <= start)
+            .saturating_sub(1);
+        let line_start = self.line_starts.get(line).copied().unwrap_or(0);
+        let column = characters(self.original, line_start, start) + 1;
+        let shown = self.original.get(start..end).unwrap_or_default();
+        let length = shown
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            .max(1);
+        Place {
+            line: number(line + 1),
+            column: number(column),
+            length: number(length),
+        }
+    }
+
+    fn original_position(&self, position: usize, edge: fn(&Range<usize>) -> usize) -> usize {
+        let after = self
+            .replacements
+            .partition_point(|piece| piece.expanded.start < position);
+        let Some(piece) = after
+            .checked_sub(1)
+            .and_then(|index| self.replacements.get(index))
+        else {
+            return position.min(self.original.len());
+        };
+        if position < piece.expanded.end {
+            return edge(&piece.original);
+        }
+        let original = piece.original.end + (position - piece.expanded.end);
+        original.min(self.original.len())
+    }
+}
+
+fn characters(text: &str, from: usize, to: usize) -> usize {
+    text.get(from..to).map_or(0, |part| part.chars().count())
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
