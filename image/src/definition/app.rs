@@ -41,6 +41,25 @@ pub struct App {
     pub start: Option<Script>,
 }
 
+impl App {
+    /// What is copied for this app, with absolute destinations below its folder.
+    pub fn copies(&self) -> Vec<FileCopy> {
+        let copies = self.files.iter().map(|copy| {
+            let relative = copy
+                .destination
+                .as_ref()
+                .unwrap_or(&copy.source)
+                .trim_start_matches('/');
+            let destination = Some(format!("/scif/apps/{}/{relative}", self.name));
+            FileCopy {
+                destination,
+                ..copy.clone()
+            }
+        });
+        copies.collect()
+    }
+}
+
 /// Whether a section of this lower-case name belongs to an app.
 pub(super) fn is_section(name: &str) -> bool {
     SECTIONS.contains(&name)

@@ -146,6 +146,8 @@ pub struct Debootstrap {
 /// A header, and the places of its secrets.
 pub(super) struct Parsed {
     pub(super) header: Option<Header>,
+    /// The stage's name, also if the rest of the header is wrong.
+    pub(super) stage: Option<String>,
     pub(super) secrets: Secrets,
 }
 
@@ -164,12 +166,17 @@ pub(super) fn parse(stage: &RawStage<'_>, report: &mut Report<'_>) -> Parsed {
         entries: by_key(entries, report),
         stage,
     };
+    let stage = keys.value("stage").map(str::to_owned);
     let header = bootstrap(&keys, report).map(|bootstrap| Header {
         bootstrap,
-        stage: keys.value("stage").map(str::to_owned),
+        stage: stage.clone(),
         fields: keys.fields(report),
     });
-    Parsed { header, secrets }
+    Parsed {
+        header,
+        stage,
+        secrets,
+    }
 }
 
 pub(super) struct Entry {

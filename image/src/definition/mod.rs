@@ -127,12 +127,7 @@ fn stages(raw: &[RawStage<'_>], report: &mut Report<'_>) -> (Vec<Stage>, Secrets
         .collect();
     for (raw, parsed) in raw.iter().zip(&headers) {
         let sections = stage::sections(raw, &names, report);
-        names.push(
-            parsed
-                .header
-                .as_ref()
-                .and_then(|header| header.stage.as_deref()),
-        );
+        names.push(parsed.stage.as_deref());
         secrets.ranges.extend(parsed.secrets.ranges.iter().cloned());
         secrets.values.extend(parsed.secrets.values.iter().cloned());
         if let Some(header) = parsed.header.clone() {

@@ -1,1 +1,34 @@
-//! To be written.
+//! The Singularity image format: a file that holds a root file system and what belongs to it.
+//!
+//! A SIF is a header of 128 bytes, a table of descriptors of 585 bytes each, and the objects.
+//! All numbers are little-endian and packed. See <https://github.com/apptainer/sif>.
+
+mod format;
+mod read;
+mod write;
+
+pub use self::read::{FileSystem, Object, ObjectKind, Partition, Sif, open};
+pub use self::write::{SifContents, SifSummary, write};
+
+/// What is wrong with a SIF file.
+#[derive(Debug, thiserror::Error)]
+pub enum SifError {
+    /// Reading failed.
+    #[error("reading the image")]
+    Read(#[source] std::io::Error),
+    /// Writing failed.
+    #[error("writing the image")]
+    Write(#[source] std::io::Error),
+    /// It is something else.
+    #[error("not a SIF image")]
+    NotSif,
+    /// It is a SIF of another version.
+    #[error("SIF version {0} is not known, only 01 is")]
+    Version(String),
+    /// The file says something that cannot be.
+    #[error("SIF image is damaged: {0}")]
+    Damaged(&'static str),
+    /// What is to be written does not fit the format.
+    #[error("{0}")]
+    Contents(String),
+}

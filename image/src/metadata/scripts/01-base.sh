@@ -1,0 +1,2 @@
+#!/bin/sh
+# Settings of the runtime go here.

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Environment of the definition goes here.
+
