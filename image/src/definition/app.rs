@@ -18,6 +18,9 @@ pub(super) const SECTIONS: &[&str] = &[
     "appstart",
 ];
 
+/// More than anybody writes; a bound keeps the work linear for hostile input.
+const MOST_APPS: usize = 500;
+
 /// An app.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
@@ -70,7 +73,11 @@ pub(super) fn add(apps: &mut Vec<App>, section: &RawSection<'_>, report: &mut Re
     let Some(name) = name(section, report) else {
         return;
     };
-    let app = find_or_add(apps, name);
+    let Some(app) = find_or_add(apps, name) else {
+        let text = Text::new(format!("definition has more than {MOST_APPS} apps"));
+        report.error("too-many-apps", &section.name_range(), text);
+        return;
+    };
     match section.name.to_lowercase().as_str() {
         "appfiles" => app.files.extend(files::copies(section, report)),
         "applabels" => app.labels.extend(stage::labels(section)),
@@ -111,16 +118,16 @@ fn name<'a>(section: &RawSection<'a>, report: &mut Report<'_>) -> Option<&'a str
     Some(name)
 }
 
-fn find_or_add<'a>(apps: &'a mut Vec<App>, name: &str) -> &'a mut App {
-    let position = apps
-        .iter()
-        .position(|app| app.name == name)
-        .unwrap_or(apps.len());
-    if position == apps.len() {
+fn find_or_add<'a>(apps: &'a mut Vec<App>, name: &str) -> Option<&'a mut App> {
+    let known = apps.iter().position(|app| app.name == name);
+    if known.is_none() && apps.len() < MOST_APPS {
         apps.push(App {
             name: name.to_owned(),
             ..App::default()
         });
     }
-    &mut apps[position]
+    match known {
+        Some(position) => apps.get_mut(position),
+        None => apps.last_mut().filter(|app| app.name == name),
+    }
 }

@@ -7,6 +7,9 @@ use super::diagnostic::{Report, Text, quoted};
 use super::scan;
 use super::source::{Replacement, lines};
 
+/// How much longer arguments may make a definition; values are filled in once for each use.
+const MOST_GROWTH: usize = 8 << 20;
+
 /// A definition with its arguments filled in, and where its stages are.
 #[derive(Debug)]
 pub(super) struct Expanded {
@@ -26,6 +29,8 @@ pub(super) fn expand(
         used: BTreeSet::new(),
         undefined: BTreeSet::new(),
         known: BTreeSet::new(),
+        limit: text.len().saturating_add(MOST_GROWTH),
+        is_full: false,
     };
     let mut stages = Vec::new();
     for range in scan::stages(text) {
@@ -47,6 +52,8 @@ struct Expansion<'a> {
     used: BTreeSet<String>,
     undefined: BTreeSet<String>,
     known: BTreeSet<String>,
+    limit: usize,
+    is_full: bool,
 }
 
 impl Expansion<'_> {
@@ -59,16 +66,23 @@ impl Expansion<'_> {
     ) {
         self.known.extend(defaults.keys().cloned());
         let mut copied = range.start;
+        let mut values: BTreeMap<String, Option<String>> = BTreeMap::new();
         for line in lines(text, range.clone()) {
             for found in placeholders(line.text) {
                 let place = line.start + found.range.start..line.start + found.range.end;
-                let Some(value) = self.value(found.name, defaults) else {
+                let value = values
+                    .entry(found.name.to_owned())
+                    .or_insert_with(|| self.value(found.name, defaults));
+                let Some(value) = value else {
                     self.report_undefined(found.name, &place, report);
                     continue;
                 };
+                if self.report_full(value, &place, report) {
+                    continue;
+                }
                 self.output.push_str(&text[copied..place.start]);
                 let start = self.output.len();
-                self.output.push_str(&value);
+                self.output.push_str(value);
                 copied = place.end;
                 let expanded = start..self.output.len();
                 report.places_mut().replaced(Replacement {
@@ -86,6 +100,9 @@ impl Expansion<'_> {
         let mut filled = String::new();
         let mut copied = 0;
         for found in placeholders(&value) {
+            if filled.len() > self.limit {
+                break;
+            }
             if let Some(inner) = self.plain_value(found.name, defaults) {
                 filled.push_str(&value[copied..found.range.start]);
                 filled.push_str(&inner);
@@ -103,6 +120,16 @@ impl Expansion<'_> {
             return Some(value.clone());
         }
         defaults.get(name).cloned()
+    }
+
+    /// Whether there is no room for a value; told once.
+    fn report_full(&mut self, value: &str, place: &Range<usize>, report: &mut Report<'_>) -> bool {
+        if !self.is_full && self.output.len() + value.len() > self.limit {
+            self.is_full = true;
+            let text = Text::new("build arguments make the definition too long");
+            report.error_in_original("definition-too-long", place, text);
+        }
+        self.is_full
     }
 
     fn report_undefined(&mut self, name: &str, place: &Range<usize>, report: &mut Report<'_>) {

@@ -4,12 +4,14 @@
 //! fills in the build arguments, [`scan`] cuts stages, headers and sections, and [`header`] and
 //! [`stage`] judge them. Everything that is wrong is reported at once, with its place.
 
+mod agent;
 mod app;
 mod arguments;
 mod diagnostic;
 mod environment;
 mod files;
 mod header;
+mod keys;
 mod redact;
 mod render;
 mod scan;
@@ -22,14 +24,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use self::diagnostic::{Report, Text};
-use self::header::Secrets;
+use self::keys::Secrets;
 use self::scan::RawStage;
 use self::source::Places;
 
+pub use self::agent::{Account, Bootstrap, Debootstrap, Docker};
 pub use self::app::App;
 pub use self::diagnostic::{Diagnostic, Severity};
 pub use self::files::{FileCopy, Files, FilesFrom};
-pub use self::header::{Account, Bootstrap, Debootstrap, Docker, Field, Header};
+pub use self::header::{Field, Header};
 pub use self::render::render;
 pub use self::script::Script;
 pub use self::stage::{Sections, Stage};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::header::Secrets;
+use super::keys::Secrets;
 
 const INSTEAD: &str = "[redacted]";
 

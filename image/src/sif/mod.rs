@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub use self::read::{FileSystem, Object, ObjectKind, Partition, Sif, open};
-pub use self::write::{SifContents, SifSummary, write};
+pub use self::write::{SifContents, SifSummary, create, write};
 
 /// What is wrong with a SIF file.
 #[derive(Debug, thiserror::Error)]

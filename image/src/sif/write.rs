@@ -1,7 +1,8 @@
 //! Wraps a file system into a SIF.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use md5::Md5;
@@ -41,6 +42,19 @@ pub struct SifSummary {
     pub sha256: [u8; 32],
     /// MD5 of the whole file.
     pub md5: [u8; 16],
+}
+
+/// Makes a file of these contents that everybody may read and execute.
+pub fn create(path: &Path, contents: &SifContents<'_>) -> Result<SifSummary, SifError> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .open(path)
+        .map_err(SifError::Write)?;
+    let summary = write(&mut file, contents)?;
+    file.sync_all().map_err(SifError::Write)?;
+    Ok(summary)
 }
 
 /// Writes a SIF from its beginning to its end; the same contents always give the same bytes.
@@ -136,7 +150,7 @@ fn layout<'a>(contents: &SifContents<'a>, squashfs: u64) -> Result<Vec<Placed<'a
 }
 
 fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+    length_of(bytes.len())
 }
 
 /// A UUID of version 8, made of everything that is in the image.
