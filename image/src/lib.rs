@@ -13,6 +13,8 @@ pub mod base;
 pub mod definition;
 mod engine;
 mod error;
+pub mod files;
+pub mod inside;
 pub mod metadata;
 pub mod oci;
 pub mod sandbox;

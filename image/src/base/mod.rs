@@ -1,1 +1,4 @@
-//! To be written.
+//! Where the root file system of an image comes from.
+
+pub mod debootstrap;
+pub mod localimage;

@@ -1,4 +1,32 @@
 //! Work and scripts inside a user namespace.
+//!
+//! The program executes itself again: [`enter_if_asked`] notices it, makes the namespaces and does
+//! one job, either a [`Task`](crate::inside::Task) of our own or somebody's script.
+
+mod capabilities;
+mod channel;
+mod child;
+mod failure;
+mod identity;
+mod init;
+mod lend;
+mod limits;
+mod mounts;
+mod namespace;
+mod script;
+mod syscalls;
+mod usage;
+mod workspace;
+
+pub use child::enter_if_asked;
+pub use failure::Failure;
+pub use namespace::{Namespace, Output, Streams};
+pub use script::{ScriptRun, Section, run_script};
+pub use workspace::{Workspace, sweep};
+
+const USER_NAMESPACES_HELP: &str = "allow unprivileged user namespaces: \
+    sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), \
+    sysctl kernel.unprivileged_userns_clone=1 (older Debian)";
 
 /// Which ids the sandbox's root and its users have outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,7 +49,3 @@ pub enum Network {
     /// Nothing.
     None,
 }
-
-/// Becomes a helper inside a user namespace if this process was executed as one; returns at once
-/// otherwise. To be called first thing in `main`, before any thread exists.
-pub fn enter_if_asked() {}

@@ -1,0 +1,160 @@
+//! `%files`: finds the sources as the caller, and has them written below the root directory.
+
+mod expand;
+mod sources;
+
+use std::fs::File;
+use std::io::{self, BufWriter, PipeWriter, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use tar::{Builder, EntryType, Header};
+
+use self::sources::{Kind, Sources};
+use crate::engine::Context;
+use crate::error::Error;
+use crate::inside::{CopyTarget, Task};
+use crate::sandbox::{Streams, Workspace};
+
+/// One line of `%files`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// What to copy; may hold wildcards.
+    pub source: String,
+    /// Where to; the same path as the source if missing.
+    pub destination: Option<String>,
+}
+
+/// One file or folder to copy.
+#[derive(Debug)]
+struct Copy {
+    /// Path below the root that nothing leaves.
+    path: PathBuf,
+    target: CopyTarget,
+}
+
+/// Copies files of the context into the tree, like `cp -fLr`. `says` gets one line for each.
+///
+/// # Security
+/// With [`Context::Confined`] no path and no symbolic link leads out of its root.
+pub fn copy(
+    workspace: &Workspace,
+    context: &Context,
+    pairs: &[Pair],
+    says: &mut dyn FnMut(&str),
+) -> Result<(), Error> {
+    let sources = Sources::new(context)?;
+    let mut copies = Vec::new();
+    for pair in pairs.iter().filter(|pair| !pair.source.is_empty()) {
+        for (word, path) in sources.find(&pair.source)? {
+            let destination = pair.destination.as_deref().filter(|to| !to.is_empty());
+            let destination = destination.unwrap_or(&word);
+            says(&format!("copying {word} to {destination}"));
+            copies.push(Copy { target: target(&path, destination), path });
+        }
+    }
+    if copies.is_empty() { Ok(()) } else { send(workspace, &sources, &copies) }
+}
+
+/// Opens one file of the context for reading.
+pub fn open(context: &Context, path: &str) -> Result<File, Error> {
+    let sources = Sources::new(context)?;
+    let found = sources.literal(path);
+    match sources.kind(&found) {
+        Ok(Kind::File) => sources.open(&found).map_err(Error::io("opening", path)),
+        Ok(_) => Err(Error::Base { message: format!("{path} is not a file"), help: None }),
+        Err(error) => Err(sources.missing(path, &error)),
+    }
+}
+
+fn target(source: &Path, destination: &str) -> CopyTarget {
+    CopyTarget {
+        destination: PathBuf::from(destination),
+        is_folder: destination.ends_with('/'),
+        name: source.file_name().map(PathBuf::from).unwrap_or_default(),
+    }
+}
+
+fn send(workspace: &Workspace, sources: &Sources, copies: &[Copy]) -> Result<(), Error> {
+    let targets = copies.iter().map(|copy| copy.target.clone()).collect();
+    let (mut archive, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
+    let (read, written) = thread::scope(|scope| {
+        let writing = scope.spawn(move || write_archive(sources, copies, writer));
+        let streams = Streams { input: Some(&mut archive), ..Streams::default() };
+        let root = workspace.rootfs();
+        let written = workspace.namespace().perform(&root, &Task::CopyFiles(targets), streams);
+        // A writer that is still writing learns that nobody reads any more.
+        drop(archive);
+        (writing.join(), written)
+    });
+    written?;
+    read.map_err(|_| Error::Internal("reading files panicked".to_owned()))?
+}
+
+fn write_archive(sources: &Sources, copies: &[Copy], writer: PipeWriter) -> Result<(), Error> {
+    let mut builder = Builder::new(BufWriter::with_capacity(256 << 10, writer));
+    for (index, copy) in copies.iter().enumerate() {
+        let mut inside = Vec::new();
+        add(sources, &mut builder, &copy.path, Path::new(&index.to_string()), &mut inside)?;
+    }
+    let finished = builder.into_inner().and_then(|mut writer| writer.flush());
+    finished.map_err(Error::io("sending", "files of the context"))
+}
+
+fn add<W: Write>(
+    sources: &Sources,
+    builder: &mut Builder<W>,
+    path: &Path,
+    name: &Path,
+    inside: &mut Vec<(u64, u64)>,
+) -> Result<(), Error> {
+    match sources.kind(path).map_err(Error::io("reading", path))? {
+        Kind::File => add_file(sources, builder, path, name),
+        Kind::Special => Err(Error::Base {
+            message: format!("%files: {} is neither a file nor a folder", path.display()),
+            help: None,
+        }),
+        Kind::Folder => {
+            let folder = sources.open(path).map_err(Error::io("opening", path))?;
+            let metadata = folder.metadata().map_err(Error::io("reading", path))?;
+            let own = (metadata.dev(), metadata.ino());
+            if inside.contains(&own) {
+                let path = path.display();
+                let message = format!("%files: {path} is a link to a folder that it is in");
+                return Err(Error::Base { message, help: None });
+            }
+            let mut header = header(EntryType::Directory, metadata.mode(), 0);
+            builder
+                .append_data(&mut header, name, io::empty())
+                .map_err(Error::io("sending", path))?;
+            inside.push(own);
+            for entry in sources.list(path).map_err(Error::io("reading", path))? {
+                add(sources, builder, &path.join(&entry), &name.join(&entry), inside)?;
+            }
+            inside.pop();
+            Ok(())
+        }
+    }
+}
+
+fn add_file<W: Write>(
+    sources: &Sources,
+    builder: &mut Builder<W>,
+    path: &Path,
+    name: &Path,
+) -> Result<(), Error> {
+    let file = sources.open(path).map_err(Error::io("opening", path))?;
+    let metadata = file.metadata().map_err(Error::io("reading", path))?;
+    let mut header = header(EntryType::Regular, metadata.mode(), metadata.len());
+    builder.append_data(&mut header, name, file).map_err(Error::io("sending", path))
+}
+
+fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode & 0o777);
+    header.set_size(size);
+    header.set_mtime(0);
+    header
+}

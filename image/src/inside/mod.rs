@@ -1,0 +1,119 @@
+//! Our own work on a root file system, done inside a namespace with that tree as the root
+//! directory: no path in it leads out.
+//!
+//! A further task is one variant of [`Task`] and one arm in [`perform`]. Its bulk input is the
+//! control socket up to its end, its bulk output standard output.
+
+mod copy;
+mod loan;
+mod remove;
+mod tree;
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use copy::CopyTarget;
+pub use loan::Loan;
+pub use tree::{Device, DeviceKind, Recorded, Stamp};
+
+use crate::sandbox::Failure;
+
+/// A piece of work on a root file system.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Task {
+    /// Copies files like `cp -fLr`. The input is a tar archive whose names begin with the index
+    /// of their target.
+    CopyFiles(Vec<CopyTarget>),
+    /// Puts files into the tree for a while.
+    Lend(Vec<Loan>),
+    /// Puts back what was there before.
+    TakeBack(Vec<Loan>),
+    /// Writes the tree as a tar archive, sorted by name.
+    StreamTree {
+        /// No time is later, in seconds since 1970.
+        newest: Option<i64>,
+        /// What the file system could not hold, by path without leading slash.
+        recorded: Vec<(Vec<u8>, Recorded)>,
+    },
+    /// Gives the content of a regular file, if there is one.
+    ReadFile {
+        /// Absolute path in the tree; links are followed inside it.
+        path: PathBuf,
+        /// A larger file is an error.
+        largest: u64,
+    },
+    /// Names of the entries of a folder, sorted; none when there is no such folder.
+    List {
+        /// Absolute path in the tree.
+        folder: PathBuf,
+    },
+    /// Removes everything below the root directory.
+    RemoveTree,
+}
+
+/// What a task has to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// That it is done.
+    Done,
+    /// What was lent, for [`Task::TakeBack`].
+    Lent(Vec<Loan>),
+    /// Content of a file, or that there is none.
+    File(Option<Vec<u8>>),
+    /// Names of a folder; those that are not UTF-8 are left out.
+    Names(Vec<String>),
+}
+
+/// Does a task; the root directory is the tree.
+pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> {
+    match task {
+        Task::CopyFiles(targets) => copy::copy_files(&targets, BufReader::new(input))?,
+        Task::Lend(loans) => return loan::lend(loans).map(Reply::Lent),
+        Task::TakeBack(loans) => loan::take_back(&loans)?,
+        Task::StreamTree { newest, recorded } => {
+            let recorded = recorded.into_iter().collect();
+            tree::stream(newest, &recorded, output()?)?;
+        }
+        Task::ReadFile { path, largest } => return read_file(&path, largest).map(Reply::File),
+        Task::List { folder } => return list(&folder).map(Reply::Names),
+        Task::RemoveTree => remove::remove_tree()?,
+    }
+    Ok(Reply::Done)
+}
+
+fn output() -> Result<impl Write, Failure> {
+    let file = io::stdout().as_fd().try_clone_to_owned();
+    let file = file.map_err(Failure::io("copying", "standard output"))?;
+    Ok(BufWriter::with_capacity(256 << 10, File::from(file)))
+}
+
+fn read_file(path: &std::path::Path, largest: u64) -> Result<Option<Vec<u8>>, Failure> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(largest + 1).read_to_end(&mut content))
+        .map_err(Failure::io("reading", path))?;
+    if content.len() as u64 > largest {
+        let path = path.display();
+        return Err(Failure::input(format!("{path} of the image is larger than {largest} bytes")));
+    }
+    Ok(Some(content))
+}
+
+fn list(folder: &std::path::Path) -> Result<Vec<String>, Failure> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(folder).map_err(Failure::io("reading", folder))?;
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    Ok(names)
+}

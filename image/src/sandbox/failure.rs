@@ -1,0 +1,66 @@
+//! What went wrong inside a namespace, in a form that can be sent out of it.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, FailureKind};
+
+/// What went wrong inside a namespace.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    /// The machine does not offer what is needed.
+    Machine,
+    /// What we were given to work on is wrong.
+    Input,
+    /// No space is left.
+    DiskFull,
+    /// Anything else.
+    Internal,
+}
+
+impl Failure {
+    /// The machine refuses something that the sandbox needs.
+    pub fn machine(what: &str, cause: impl std::fmt::Display) -> Self {
+        Self { kind: Kind::Machine, message: format!("{what}: {cause}") }
+    }
+
+    /// The work given is wrong: a file that is not there, a folder that is a file.
+    pub fn input<S: Into<String>>(message: S) -> Self {
+        Self { kind: Kind::Input, message: message.into() }
+    }
+
+    /// For `map_err`: an I/O error with what was being done and to which path.
+    pub fn io<P: AsRef<Path>>(action: &'static str, path: P) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self {
+            kind: kind_of(&error),
+            message: format!("{action} {}: {error}", path.as_ref().display()),
+        }
+    }
+}
+
+fn kind_of(error: &io::Error) -> Kind {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::DiskFull,
+        _ => Kind::Internal,
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let message = failure.message;
+        match failure.kind {
+            Kind::Machine => Self::Machine { message, help: None },
+            Kind::Input => Self::Base { message, help: None },
+            Kind::DiskFull => Self::Limit { kind: FailureKind::Disk, message, section: None },
+            Kind::Internal => Self::Internal(message),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The first process of a sandbox: confines itself, runs the script and watches the limits.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, chdir, sethostname, setsid};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::channel::{Exceeded, Report};
+use super::child::machine;
+use super::failure::Failure;
+use super::script::{Job, Section};
+use super::{capabilities, limits, mounts, syscalls, usage};
+use crate::engine::Limits;
+
+const TICK: u16 = 50;
+/// Counting all files costs time, so it takes a tenth of it at most.
+const REST_BETWEEN_WALKS: u32 = 10;
+const LONGEST_REST: Duration = Duration::from_secs(10);
+
+/// Runs a script to its end, or to a limit.
+pub(super) fn run(job: &Job) -> Result<Report, Failure> {
+    mounts::enter_sandbox(job.section)?;
+    let has_counted_limits = job.limits.memory.or(job.limits.processes).is_some();
+    if has_counted_limits && !usage::can_be_measured() {
+        return Err(Failure::machine("limiting memory and processes", "no own /proc is allowed"));
+    }
+    write_script(job)?;
+    confine(job)?;
+
+    let mut watch = Watch::begin(job.section, job.limits);
+    let main = start(job)?;
+    let ended = supervise(main, &mut watch)?;
+    end_everybody()?;
+    remove_script(job)?;
+    Ok(watch.judge(ended))
+}
+
+fn confine(job: &Job) -> Result<(), Failure> {
+    sethostname("cooperage").map_err(machine("naming the sandbox"))?;
+    setsid().map_err(machine("leaving the terminal"))?;
+    umask(Mode::from_bits_truncate(job.umask));
+    chdir(job.section.working_folder()).map_err(machine("entering the script's folder"))?;
+    limits::set(&job.limits)?;
+    capabilities::reduce(job.section)?;
+    syscalls::restrict(job.section, job.single)
+}
+
+fn write_script(job: &Job) -> Result<(), Failure> {
+    let (Some(path), Some(body)) = (job.section.script_path(), &job.body) else { return Ok(()) };
+    remove_script(job)?;
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .open(path)
+        .and_then(|mut file| file.write_all(body))
+        .map_err(Failure::io("writing", path))
+}
+
+fn remove_script(job: &Job) -> Result<(), Failure> {
+    let Some(path) = job.section.script_path() else { return Ok(()) };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io("removing", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn start(job: &Job) -> Result<Pid, Failure> {
+    let Some((program, arguments)) = job.command.split_first() else {
+        return Err(Failure::input("script has no interpreter"));
+    };
+    let started = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(job.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .spawn();
+    match started {
+        Ok(child) => Ok(Pid::from_raw(child.id().cast_signed())),
+        Err(error) => Err(not_startable(program, &error)),
+    }
+}
+
+fn not_startable(program: &str, error: &io::Error) -> Failure {
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound => "it, or its interpreter, is not in the image".to_owned(),
+        _ if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
+            "it is made for another architecture".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    Failure::input(format!("{program} cannot be run: {reason}"))
+}
+
+/// How the script's own process ended.
+enum Ended {
+    Status(i32),
+    Exceeded(Exceeded),
+}
+
+fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
+    let raw = rustix::process::Pid::from_raw(main.as_raw());
+    let handle = raw.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    loop {
+        if let Some(status) = reap(main)? {
+            return Ok(Ended::Status(status));
+        }
+        if let Some(exceeded) = watch.look() {
+            return Ok(Ended::Exceeded(exceeded));
+        }
+        let mut waiting: Vec<PollFd<'_>> =
+            handle.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+        match poll(&mut waiting, PollTimeout::from(TICK)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(machine("waiting for the script")(error)),
+        }
+    }
+}
+
+/// Takes leave of all that ended, orphans included; tells how the script's process did.
+fn reap(main: Pid) -> Result<Option<i32>, Failure> {
+    loop {
+        let status = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, status)) if pid == main => status,
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == main => 128 + signal as i32,
+            Ok(WaitStatus::StillAlive) => return Ok(None),
+            Ok(_) | Err(Errno::EINTR) => continue,
+            Err(error) => return Err(machine("waiting for the script")(error)),
+        };
+        return Ok(Some(status));
+    }
+}
+
+/// What the script left running in the background ends with it.
+fn end_everybody() -> Result<(), Failure> {
+    match kill(Pid::from_raw(-1), Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => return Err(machine("ending the processes of a script")(error)),
+    }
+    loop {
+        match waitpid(None::<Pid>, None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(error) => return Err(machine("ending the processes of a script")(error)),
+        }
+    }
+}
+
+/// Looks whether limits are kept.
+struct Watch {
+    limits: Limits,
+    folders: Vec<&'static str>,
+    used: u64,
+    free: u64,
+    next_walk: Instant,
+    last_walk: Instant,
+}
+
+impl Watch {
+    fn begin(section: Section, limits: Limits) -> Self {
+        let folders = section.disk_folders();
+        let used = limits.disk.map_or(0, |_| usage::disk(&folders));
+        let free = usage::free(folders[0]).unwrap_or(0);
+        let now = Instant::now();
+        Self { limits, folders, used, free, next_walk: now, last_walk: now }
+    }
+
+    fn look(&mut self) -> Option<Exceeded> {
+        if self.limits.processes.is_some_and(|limit| usage::processes() > limit) {
+            return Some(Exceeded::Processes);
+        }
+        if self.limits.memory.is_some_and(usage::exceeds_memory) {
+            return Some(Exceeded::Memory);
+        }
+        (Instant::now() >= self.next_walk && self.exceeds_disk()).then_some(Exceeded::Disk)
+    }
+
+    fn exceeds_disk(&mut self) -> bool {
+        let Some(limit) = self.limits.disk else { return false };
+        let free = usage::free(self.folders[0]).unwrap_or(0);
+        let is_suspicious = self.used + self.free.saturating_sub(free) > limit;
+        if !is_suspicious && self.last_walk.elapsed() < LONGEST_REST {
+            return false;
+        }
+        let begin = Instant::now();
+        self.used = usage::disk(&self.folders);
+        self.free = free;
+        self.last_walk = Instant::now();
+        self.next_walk = self.last_walk + begin.elapsed() * REST_BETWEEN_WALKS;
+        self.used > limit
+    }
+
+    /// A script that fails may have met a limit that nobody saw it meet.
+    fn judge(mut self, ended: Ended) -> Report {
+        const TOO_LARGE_A_FILE: i32 = 128 + Signal::SIGXFSZ as i32;
+        let status = match ended {
+            Ended::Exceeded(exceeded) => return Report::Exceeded(exceeded),
+            Ended::Status(status) => status,
+        };
+        if self.exceeds_disk() || self.limits.disk.is_some() && status == TOO_LARGE_A_FILE {
+            return Report::Exceeded(Exceeded::Disk);
+        }
+        let is_full = self.folders.iter().any(|folder| usage::free(folder).is_some_and(|n| n < PAGE));
+        if status != 0 && is_full {
+            return Report::Exceeded(Exceeded::DiskFull);
+        }
+        Report::Exited(status)
+    }
+}
+
+const PAGE: u64 = 4096;

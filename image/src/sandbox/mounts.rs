@@ -1,0 +1,289 @@
+//! What a process in the sandbox sees: the file systems, and how they are restricted.
+
+mod restrict;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+use super::child::machine;
+use super::failure::Failure;
+use super::script::Section;
+
+/// Where `%setup` finds the root file system.
+pub(super) const SETUP_ROOTFS: &str = "/run/cooperage/rootfs";
+/// Where `%setup` finds the folder of the definition.
+pub(super) const SETUP_CONTEXT: &str = "/run/cooperage/context";
+
+/// Names in a workspace.
+pub(super) const ROOTFS: &str = "rootfs";
+pub(super) const CONTEXT: &str = "context";
+pub(super) const TMP: &str = "tmp";
+pub(super) const VAR_TMP: &str = "var-tmp";
+
+/// What `%setup` sees of the machine: its programs and what they need, nobody's data.
+const HOST_FOLDERS: [&str; 8] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
+const HOST_SETTINGS: [&str; 24] = [
+    "alternatives", "apt/trusted.gpg.d", "ca-certificates", "ca-certificates.conf", "debian_version",
+    "gai.conf", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
+    "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "perl", "pki", "protocols",
+    "resolv.conf", "services", "ssl/certs", "ssl/openssl.cnf",
+];
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICE_LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Makes the current folder the root directory and lets go of everything else.
+pub(super) fn enter_folder() -> Result<(), Failure> {
+    keep_to_ourselves()?;
+    become_root(&clone_of(".")?)
+}
+
+/// Shows a folder of the machine as `context` below the current folder.
+pub(super) fn show_context(context: Option<&Path>) -> Result<(), Failure> {
+    let Some(context) = context else { return Ok(()) };
+    keep_to_ourselves()?;
+    let tree = open_tree(CWD, context, CLONE).map_err(shown(context))?;
+    attach(&tree, Path::new(CONTEXT))
+}
+
+/// Builds what a script sees and makes it the root directory.
+pub(super) fn enter_sandbox(section: Section) -> Result<(), Failure> {
+    keep_to_ourselves()?;
+    let trees = Trees::gather(section)?;
+    become_root(&trees.root)?;
+
+    attach_in_new_folder(&trees.proc, "/proc")?;
+    attach_in_new_folder(&trees.sys, "/sys")?;
+    trees.make_dev()?;
+    if section.is_on_host() {
+        trees.show_host()?;
+        restrict::below("/", MsFlags::MS_RDONLY | MsFlags::MS_NOSUID)?;
+    }
+    restrict::below("/sys", MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
+    trees.show_writable(section)
+}
+
+/// Everything is taken hold of before the machine's tree is let go.
+struct Trees {
+    root: OwnedFd,
+    proc: OwnedFd,
+    sys: OwnedFd,
+    dev: OwnedFd,
+    pts: OwnedFd,
+    shm: OwnedFd,
+    devices: Vec<(&'static str, OwnedFd)>,
+    tmp: OwnedFd,
+    var_tmp: OwnedFd,
+    host: Option<Host>,
+}
+
+struct Host {
+    folders: Vec<(String, OwnedFd)>,
+    links: Vec<(String, std::path::PathBuf)>,
+    rootfs: OwnedFd,
+    context: Option<OwnedFd>,
+}
+
+const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
+    .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
+    .union(OpenTreeFlags::AT_RECURSIVE);
+
+impl Trees {
+    fn gather(section: Section) -> Result<Self, Failure> {
+        let devices = DEVICES.iter().map(|name| Ok((*name, clone_of(&format!("/dev/{name}"))?)));
+        Ok(Self {
+            root: if section.is_on_host() {
+                file_system("tmpfs", &[("mode", "0755"), ("size", "16m")])?
+            } else {
+                clone_of(ROOTFS)?
+            },
+            proc: file_system("proc", &[])?,
+            sys: clone_of("/sys")?,
+            dev: file_system("tmpfs", &[("mode", "0755"), ("size", "1m")])?,
+            pts: file_system("devpts", &[("ptmxmode", "0666"), ("mode", "0620")])?,
+            shm: file_system("tmpfs", &[("mode", "1777"), ("size", "64m")])?,
+            devices: devices.collect::<Result<_, Failure>>()?,
+            tmp: clone_of(TMP)?,
+            var_tmp: clone_of(VAR_TMP)?,
+            host: if section.is_on_host() { Some(Host::gather()?) } else { None },
+        })
+    }
+
+    fn make_dev(&self) -> Result<(), Failure> {
+        attach_in_new_folder(&self.dev, "/dev")?;
+        for (name, tree) in &self.devices {
+            let path = format!("/dev/{name}");
+            fs::File::create(&path).map_err(Failure::io("creating", &path))?;
+            attach(tree, Path::new(&path))?;
+        }
+        for (name, target) in DEVICE_LINKS {
+            let path = format!("/dev/{name}");
+            symlink(target, &path).map_err(Failure::io("creating", &path))?;
+        }
+        attach_in_new_folder(&self.pts, "/dev/pts")?;
+        attach_in_new_folder(&self.shm, "/dev/shm")
+    }
+
+    fn show_host(&self) -> Result<(), Failure> {
+        let Some(host) = &self.host else { return Ok(()) };
+        for (path, tree) in &host.folders {
+            attach_copy(tree, path)?;
+        }
+        for (path, target) in &host.links {
+            make_parent(Path::new(path))?;
+            symlink(target, path).map_err(Failure::io("creating", path))?;
+        }
+        for path in [SETUP_ROOTFS, SETUP_CONTEXT, "/tmp", "/var/tmp", "/root"] {
+            fs::create_dir_all(path).map_err(Failure::io("creating", path))?;
+        }
+        match &host.context {
+            Some(context) => attach(context, Path::new(SETUP_CONTEXT)),
+            None => Ok(()),
+        }
+    }
+
+    fn show_writable(&self, section: Section) -> Result<(), Failure> {
+        let unprivileged = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        match &self.host {
+            Some(host) => {
+                attach(&host.rootfs, Path::new(SETUP_ROOTFS))?;
+                restrict::only(SETUP_ROOTFS, unprivileged)?;
+            }
+            None if section.is_read_only() => {
+                make_folder("/tmp")?;
+                make_folder("/var/tmp")?;
+                restrict::only("/", unprivileged | MsFlags::MS_RDONLY)?;
+            }
+            None => restrict::only("/", unprivileged)?,
+        }
+        for (tree, path) in [(&self.tmp, "/tmp"), (&self.var_tmp, "/var/tmp")] {
+            // A link leads to the other one, or to where the image wants such files to stay.
+            if !Path::new(path).is_symlink() {
+                attach_in_new_folder(tree, path)?;
+                restrict::only(path, unprivileged)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    fn gather() -> Result<Self, Failure> {
+        let settings = HOST_SETTINGS.iter().map(|name| format!("/etc/{name}"));
+        let paths = HOST_FOLDERS.iter().map(|path| (*path).to_owned()).chain(settings);
+        let (mut folders, mut links) = (Vec::new(), Vec::new());
+        for path in paths {
+            match fs::read_link(&path) {
+                Ok(target) if !path.ends_with("/resolv.conf") => links.push((path, target)),
+                _ if Path::new(&path).exists() => {
+                    let tree = clone_of(&path)?;
+                    folders.push((path, tree));
+                }
+                _ => {}
+            }
+        }
+        let has_context = Path::new(CONTEXT).is_dir();
+        let context = if has_context { Some(clone_of(CONTEXT)?) } else { None };
+        Ok(Self { folders, links, rootfs: clone_of(ROOTFS)?, context })
+    }
+}
+
+/// What we mount must not appear outside, nor the other way round.
+fn keep_to_ourselves() -> Result<(), Failure> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
+        .map_err(machine("keeping mounts private"))
+}
+
+/// <https://man7.org/linux/man-pages/man2/pivot_root.2.html>, "pivot_root(".", ".")".
+fn become_root(tree: &OwnedFd) -> Result<(), Failure> {
+    let changing = "changing the root directory";
+    attach(tree, Path::new("/"))?;
+    nix::unistd::fchdir(tree).map_err(machine(changing))?;
+    nix::unistd::pivot_root(".", ".").map_err(machine(changing))?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(machine(changing))?;
+    nix::unistd::chdir("/").map_err(machine(changing))
+}
+
+fn clone_of(path: &str) -> Result<OwnedFd, Failure> {
+    open_tree(CWD, path, CLONE).map_err(shown(Path::new(path)))
+}
+
+fn shown(path: &Path) -> impl FnOnce(rustix::io::Errno) -> Failure {
+    move |error| Failure::machine(&format!("showing {} in the sandbox", path.display()), error)
+}
+
+fn file_system(kind: &str, options: &[(&str, &str)]) -> Result<OwnedFd, Failure> {
+    let make = || {
+        let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for (key, value) in options {
+            fsconfig_set_string(context.as_fd(), *key, *value)?;
+        }
+        fsconfig_create(context.as_fd())?;
+        let mut restrictions =
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        if kind != "devpts" {
+            restrictions |= MountAttrFlags::MOUNT_ATTR_NODEV;
+        }
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, restrictions)
+    };
+    make().map_err(|error| Failure::machine(&format!("mounting a fresh {kind}"), error))
+}
+
+fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(shown(path))
+}
+
+/// Mounts a tree where nothing is yet: at a new folder, or at a new file for a file.
+fn attach_copy(tree: &OwnedFd, path: &str) -> Result<(), Failure> {
+    let metadata = rustix::fs::fstat(tree)
+        .map_err(|error| Failure::io("reading", path)(io::Error::from(error)))?;
+    if rustix::fs::FileType::from_raw_mode(metadata.st_mode).is_dir() {
+        fs::create_dir_all(path).map_err(Failure::io("creating", path))?;
+    } else {
+        make_parent(Path::new(path))?;
+        fs::File::create(path).map_err(Failure::io("creating", path))?;
+    }
+    attach(tree, Path::new(path))
+}
+
+fn make_parent(path: &Path) -> Result<(), Failure> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(Failure::io("creating", parent))
+}
+
+fn attach_in_new_folder(tree: &OwnedFd, path: &str) -> Result<(), Failure> {
+    make_folder(path)?;
+    attach(tree, Path::new(path))
+}
+
+fn make_folder(path: &str) -> Result<(), Failure> {
+    let is_scratch = path.ends_with("/tmp");
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() || is_scratch && metadata.is_symlink() => Ok(()),
+        Ok(_) => Err(Failure::input(format!("{path} of the image is not a folder"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mode = if is_scratch { 0o1777 } else { 0o755 };
+            fs::create_dir_all(path)
+                .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+                .map_err(Failure::io("creating", path))
+        }
+        Err(error) => Err(Failure::io("reading", path)(error)),
+    }
+}

@@ -1,0 +1,127 @@
+//! The folder in which one build has its trees; nothing of it stays behind.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use super::{Namespace, Streams, mounts};
+use crate::error::Error;
+use crate::inside::Task;
+
+const PREFIX: &str = "build-";
+const LOCK: &str = "lock";
+
+/// The folder of one build. It is removed when it is dropped; what a killed program leaves is
+/// removed by [`sweep`].
+#[derive(Debug)]
+pub struct Workspace {
+    namespace: Namespace,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Workspace {
+    /// Makes an empty folder of a build below `scratch`.
+    pub fn create(scratch: &Path, namespace: &Namespace) -> Result<Self, Error> {
+        fs::create_dir_all(scratch).map_err(Error::io("creating", scratch))?;
+        let _no_sweep = lock_scratch(scratch)?;
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(scratch);
+        let path = folder.map_err(Error::io("creating a folder in", scratch))?.keep();
+        let lock = File::create(path.join(LOCK)).map_err(Error::io("creating", &path))?;
+        lock.lock().map_err(Error::io("locking", &path))?;
+
+        let workspace = Self { namespace: namespace.clone(), path, _lock: lock };
+        workspace.give_to_namespace(&workspace.path)?;
+        for name in [mounts::ROOTFS, mounts::TMP, mounts::VAR_TMP] {
+            workspace.make_folder(name)?;
+        }
+        for name in [mounts::TMP, mounts::VAR_TMP] {
+            let path = workspace.path.join(name);
+            fs::set_permissions(&path, Permissions::from_mode(0o1777))
+                .map_err(Error::io("changing the mode of", path))?;
+        }
+        Ok(workspace)
+    }
+
+    /// The folder itself, for files of the caller.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The image's root directory. Its files have owners of the namespace: they are read and
+    /// written by tasks inside.
+    pub fn rootfs(&self) -> PathBuf {
+        self.path.join(mounts::ROOTFS)
+    }
+
+    /// The namespace that the trees belong to.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    pub(super) fn make_folder(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        match DirBuilder::new().mode(0o755).create(&path) {
+            Ok(()) => self.give_to_namespace(&path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(Error::io("creating", path)(error)),
+        }
+    }
+
+    fn give_to_namespace(&self, path: &Path) -> Result<(), Error> {
+        let Some((uid, gid)) = self.namespace.mapping.outer() else { return Ok(()) };
+        chown(path, Some(uid), Some(gid)).map_err(Error::io("changing the owner of", path))
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.path, &self.namespace) {
+            tracing::warn!("{} stays behind: {error}", self.path.display());
+        }
+    }
+}
+
+/// Removes the folders of builds whose program was killed.
+pub fn sweep(scratch: &Path, namespace: &Namespace) -> Result<(), Error> {
+    if !scratch.exists() {
+        return Ok(());
+    }
+    let _no_new_builds = lock_scratch(scratch)?;
+    for entry in fs::read_dir(scratch).map_err(Error::io("reading", scratch))? {
+        let path = entry.map_err(Error::io("reading", scratch))?.path();
+        let is_build = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        if is_build && is_abandoned(&path)? {
+            remove(&path, namespace)?;
+        }
+    }
+    Ok(())
+}
+
+/// Between the making of a folder and of its lock nobody may sweep.
+fn lock_scratch(scratch: &Path) -> Result<File, Error> {
+    let path = scratch.join(".lock");
+    let file = File::create(&path).map_err(Error::io("creating", &path))?;
+    file.lock().map_err(Error::io("locking", &path))?;
+    Ok(file)
+}
+
+fn is_abandoned(build: &Path) -> Result<bool, Error> {
+    match File::open(build.join(LOCK)) {
+        Ok(lock) => Ok(lock.try_lock().is_ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Error::io("opening", build)(error)),
+    }
+}
+
+/// What belongs to ids of the namespace only its root can remove; the rest is ours.
+fn remove(path: &Path, namespace: &Namespace) -> Result<(), Error> {
+    for name in [mounts::ROOTFS, mounts::TMP, mounts::VAR_TMP] {
+        let tree = path.join(name);
+        if tree.exists() {
+            namespace.perform(&tree, &Task::RemoveTree, Streams::default())?;
+        }
+    }
+    fs::remove_dir_all(path).map_err(Error::io("removing", path))
+}
