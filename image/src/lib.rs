@@ -9,12 +9,13 @@
 //! A program that uses this crate calls [`sandbox::enter_if_asked`] first thing in `main`, before
 //! any thread exists: work inside a user namespace is done by the same program, executed again.
 
-pub mod base;
+mod base;
 pub mod definition;
 mod engine;
 mod error;
 pub mod files;
 pub mod inside;
+pub mod layer;
 pub mod metadata;
 pub mod oci;
 pub mod sandbox;

@@ -4,74 +4,76 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
-use crate::engine::Context;
+use super::{Base, Bootstrapper};
 use crate::error::Error;
 use crate::files;
-use crate::squashfs::{self, TreeArchive};
+use crate::metadata::{BaseKind, OciConfig};
+use crate::sif::{self, FileSystem, Partition, Sif, SifError};
+use crate::squashfs;
 
-const SIF_MAGIC: &[u8] = b"SIF_MAGIC\0";
-const SQUASHFS_MAGIC: &[u8] = b"hsqs";
-const PARTITION: u32 = 0x4004;
-const SQUASHFS: u32 = 1;
-const PRIMARY: u32 = 2;
-/// Size of a descriptor, and more of them than any image has.
-const DESCRIPTOR: usize = 585;
-const MOST_DESCRIPTORS: u64 = 4096;
+const SQUASHFS_MAGIC: &[u8; 4] = b"hsqs";
 
-/// Opens the tree of an image as a tar archive, to be applied like a layer.
-pub fn open(context: &Context, from: &str, scratch: &Path) -> Result<TreeArchive, Error> {
-    let mut file = files::open(context, from)?;
-    let (offset, length) = find_squashfs(&file, from)?;
-    squashfs::read_as_tar(&mut file, offset, length, scratch)
+/// Unpacks the image's root file system.
+pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Result<Base, Error> {
+    let file = files::open(&bootstrapper.request.context, from)?;
+    bootstrapper.say(&format!("unpacking {from}"));
+    let (tree, config) = find_tree(&file, from)?;
+    let scratch = bootstrapper.workspace.path().to_owned();
+    let mut archive = squashfs::read_as_tar(&file, tree.offset, tree.size, &scratch)?;
+    bootstrapper.apply(&mut archive, None)?;
+    Ok(Base {
+        kind: BaseKind::LocalImage,
+        config: None,
+        include_cmd: false,
+        reference: Some((format!("localimage:{from}"), None)),
+        inherited: config,
+    })
 }
 
-fn find_squashfs(file: &File, from: &str) -> Result<(u64, u64), Error> {
-    let head = read_at::<128>(file, 0, from)?;
-    if head.starts_with(SQUASHFS_MAGIC) {
-        let length = file.metadata().map_err(Error::io("reading", from))?.len();
-        return Ok((0, length));
-    }
-    if !head[32..].starts_with(SIF_MAGIC) {
-        return Err(not_an_image(from, "is neither a SIF image nor a squashfs"));
-    }
+struct Tree {
+    offset: u64,
+    size: u64,
+}
 
-    let (total, start) = (long(&head, 88), long(&head, 96));
-    for index in 0..total.min(MOST_DESCRIPTORS) {
-        let offset = start.saturating_add(index * DESCRIPTOR as u64);
-        let descriptor = read_at::<DESCRIPTOR>(file, offset, from)?;
-        let is_root = descriptor[4] == 1
-            && short(&descriptor, 0) == PARTITION
-            && short(&descriptor, 205) == PRIMARY;
-        if is_root && short(&descriptor, 201) == SQUASHFS {
-            return Ok((long(&descriptor, 17), long(&descriptor, 25)));
+/// The root file system, and the configuration of the Docker image it was made from, if any.
+fn find_tree(file: &File, from: &str) -> Result<(Tree, Option<OciConfig>), Error> {
+    let copy = file.try_clone().map_err(Error::io("opening", from))?;
+    match sif::from_file(copy) {
+        Ok(sif) => Ok((partition(&sif, from)?, config(&sif, from)?)),
+        Err(SifError::NotSif) => Ok((bare_squashfs(file, from)?, None)),
+        Err(error) => Err(not_a_base(from, &error.to_string())),
+    }
+}
+
+fn partition(sif: &Sif, from: &str) -> Result<Tree, Error> {
+    match sif.primary_partition() {
+        Some(Partition { file_system: FileSystem::Squashfs, offset, size, .. }) => {
+            Ok(Tree { offset, size })
         }
-        if is_root {
-            return Err(not_an_image(from, "holds a file system other than squashfs"));
-        }
+        Some(_) => Err(not_a_base(from, "its root file system is not a squashfs")),
+        None => Err(not_a_base(from, "it has no root file system")),
     }
-    Err(not_an_image(from, "holds no root file system"))
 }
 
-fn read_at<const N: usize>(file: &File, offset: u64, from: &str) -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    file.read_exact_at(&mut bytes, offset)
-        .map_err(|_| not_an_image(from, "is too short to be an image"))?;
-    Ok(bytes)
+fn config(sif: &Sif, from: &str) -> Result<Option<OciConfig>, Error> {
+    let json = sif.json("oci-config.json").map_err(|error| not_a_base(from, &error.to_string()))?;
+    Ok(json.and_then(|json| serde_json::from_slice(&json).ok()))
 }
 
-fn short(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4].iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
+fn bare_squashfs(file: &File, from: &str) -> Result<Tree, Error> {
+    let mut magic = [0; 4];
+    let is_squashfs = file.read_exact_at(&mut magic, 0).is_ok() && &magic == SQUASHFS_MAGIC;
+    if !is_squashfs {
+        return Err(not_a_base(from, "it is neither a SIF image nor a squashfs"));
+    }
+    let size = file.metadata().map_err(Error::io("reading", from))?.len();
+    Ok(Tree { offset: 0, size })
 }
 
-fn long(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-fn not_an_image(from: &str, why: &str) -> Error {
+fn not_a_base(from: &str, why: &str) -> Error {
     Error::Base {
-        message: format!("{from} {why}"),
+        message: format!("{from} is no image that can be built on: {why}"),
         help: Some("build it with cooperage, apptainer or singularity 3 or later".to_owned()),
     }
 }

@@ -1,4 +1,106 @@
-//! Where the root file system of an image comes from.
+//! Where the root file system of an image comes from: one file for each bootstrap agent.
 
-pub mod debootstrap;
-pub mod localimage;
+mod debootstrap;
+mod docker;
+mod localimage;
+
+use std::io::Read;
+use std::time::Instant;
+
+use crate::definition::Bootstrap;
+use crate::engine::{Cancel, Event, Request, Settings};
+use crate::error::Error;
+use crate::inside::{Reply, Task};
+use crate::metadata::{BaseKind, OciConfig};
+use crate::sandbox::{Streams, Workspace};
+
+/// What a base brings along besides its files.
+#[derive(Debug)]
+pub(crate) struct Base {
+    /// Whether it is an image made from a definition before.
+    pub(crate) kind: BaseKind,
+    /// The configuration of a Docker or OCI image.
+    pub(crate) config: Option<OciConfig>,
+    /// Whether that configuration's `CMD` is preferred over its `ENTRYPOINT`.
+    pub(crate) include_cmd: bool,
+    /// The configuration that a base image kept of the Docker or OCI image it was made from; its
+    /// environment and runscript are in the tree already.
+    pub(crate) inherited: Option<OciConfig>,
+    /// Its full reference, and the digest that this resolved to if there is one.
+    pub(crate) reference: Option<(String, Option<String>)>,
+}
+
+impl Default for Base {
+    fn default() -> Self {
+        Self { kind: BaseKind::Fresh, config: None, include_cmd: false, inherited: None, reference: None }
+    }
+}
+
+/// What an agent works with.
+pub(crate) struct Bootstrapper<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) request: &'a Request,
+    pub(crate) events: &'a (dyn Fn(Event<'_>) + Sync),
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) workspace: &'a Workspace,
+    /// What the file system could not represent so far, in JSON lines.
+    pub(crate) ledger: String,
+}
+
+/// Fills the root file system from the base that a header names.
+pub(crate) fn bootstrap(
+    bootstrapper: &mut Bootstrapper<'_>,
+    bootstrap: &Bootstrap,
+) -> Result<Base, Error> {
+    match bootstrap {
+        Bootstrap::Docker(docker) => docker::bootstrap(bootstrapper, docker),
+        Bootstrap::Debootstrap(settings) => debootstrap::bootstrap(bootstrapper, settings),
+        Bootstrap::LocalImage { from } => localimage::bootstrap(bootstrapper, from),
+        Bootstrap::Scratch => Ok(Base::default()),
+    }
+}
+
+impl Bootstrapper<'_> {
+    pub(crate) fn say(&self, line: &str) {
+        (self.events)(Event::Info(line));
+    }
+
+    /// Puts a layer over the root file system.
+    pub(crate) fn apply(
+        &mut self,
+        layer: &mut (dyn Read + Send),
+        diff_id: Option<String>,
+    ) -> Result<(), Error> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let mut layer = Cancellable { layer, cancel: self.cancel };
+        let task = Task::ApplyLayer { diff_id, ledger: std::mem::take(&mut self.ledger) };
+        let streams = Streams { input: Some(&mut layer), ..Streams::default() };
+        let applied = self.workspace.namespace().perform(&self.workspace.rootfs(), &task, streams);
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        match applied? {
+            Reply::Ledger(ledger) => self.ledger = ledger,
+            other => return Err(Error::Internal(format!("layer was answered by {other:?}"))),
+        }
+        Ok(())
+    }
+}
+
+/// A layer that cannot be read on once the build is cancelled.
+struct Cancellable<'a> {
+    layer: &'a mut (dyn Read + Send),
+    cancel: &'a Cancel,
+}
+
+impl Read for Cancellable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(std::io::Error::other("build was cancelled"));
+        }
+        self.layer.read(buffer)
+    }
+}

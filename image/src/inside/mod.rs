@@ -5,22 +5,24 @@
 //! control socket up to its end, its bulk output standard output.
 
 mod copy;
+mod layer;
 mod loan;
 mod remove;
-mod tree;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use copy::CopyTarget;
 pub use loan::Loan;
-pub use tree::{Device, DeviceKind, Recorded, Stamp};
 
+use crate::metadata::{
+    self, AppOfStage, BaseKind, InspectFacts, MetadataOfStage, OciConfig,
+};
 use crate::sandbox::Failure;
 
 /// A piece of work on a root file system.
@@ -33,12 +35,32 @@ pub enum Task {
     Lend(Vec<Loan>),
     /// Puts back what was there before.
     TakeBack(Vec<Loan>),
+    /// Puts a layer over the tree. The input is a tar archive, compressed or not.
+    ApplyLayer {
+        /// Digest (`sha256:…`) of the uncompressed layer, to be verified.
+        diff_id: Option<String>,
+        /// What the file system could not represent of earlier layers, in JSON lines.
+        ledger: String,
+    },
+    /// Gives the tree the folders, scripts and links that runtimes expect.
+    InstallBase(BaseKind),
+    /// Writes what the configuration of a Docker or OCI image says.
+    InstallConfig {
+        /// The configuration.
+        config: Box<OciConfig>,
+        /// Whether its `CMD` is preferred over its `ENTRYPOINT`.
+        include_cmd: bool,
+    },
+    /// Makes the folders and files of apps.
+    InstallApps(Vec<AppOfStage>),
+    /// Writes what the definition says of the image.
+    InstallStage(Box<MetadataOfStage>),
     /// Writes the tree as a tar archive, sorted by name.
     StreamTree {
         /// No time is later, in seconds since 1970.
-        newest: Option<i64>,
-        /// What the file system could not hold, by path without leading slash.
-        recorded: Vec<(Vec<u8>, Recorded)>,
+        latest: Option<i64>,
+        /// What the file system could not represent, in JSON lines.
+        ledger: String,
     },
     /// Gives the content of a regular file, if there is one.
     ReadFile {
@@ -63,6 +85,10 @@ pub enum Reply {
     Done,
     /// What was lent, for [`Task::TakeBack`].
     Lent(Vec<Loan>),
+    /// What the file system could not represent, in JSON lines.
+    Ledger(String),
+    /// What the image tells of itself.
+    Facts(Box<InspectFacts>),
     /// Content of a file, or that there is none.
     File(Option<Vec<u8>>),
     /// Names of a folder; those that are not UTF-8 are left out.
@@ -71,13 +97,20 @@ pub enum Reply {
 
 /// Does a task; the root directory is the tree.
 pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> {
+    let root = Path::new("/");
     match task {
         Task::CopyFiles(targets) => copy::copy_files(&targets, BufReader::new(input))?,
         Task::Lend(loans) => return loan::lend(loans).map(Reply::Lent),
         Task::TakeBack(loans) => loan::take_back(&loans)?,
-        Task::StreamTree { newest, recorded } => {
-            let recorded = recorded.into_iter().collect();
-            tree::stream(newest, &recorded, output()?)?;
+        Task::ApplyLayer { diff_id, ledger } => return layer::apply(diff_id, &ledger, input),
+        Task::StreamTree { latest, ledger } => layer::stream(latest, &ledger, output()?)?,
+        Task::InstallBase(kind) => metadata::install_base(root, kind)?,
+        Task::InstallConfig { config, include_cmd } => {
+            metadata::install_oci_config(root, &config, include_cmd)?;
+        }
+        Task::InstallApps(apps) => metadata::install_apps(root, &apps)?,
+        Task::InstallStage(stage) => {
+            return Ok(Reply::Facts(Box::new(metadata::install_stage(root, &stage)?)));
         }
         Task::ReadFile { path, largest } => return read_file(&path, largest).map(Reply::File),
         Task::List { folder } => return list(&folder).map(Reply::Names),
@@ -92,7 +125,7 @@ fn output() -> Result<impl Write, Failure> {
     Ok(BufWriter::with_capacity(256 << 10, File::from(file)))
 }
 
-fn read_file(path: &std::path::Path, largest: u64) -> Result<Option<Vec<u8>>, Failure> {
+fn read_file(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, Failure> {
     if !path.is_file() {
         return Ok(None);
     }
@@ -107,7 +140,7 @@ fn read_file(path: &std::path::Path, largest: u64) -> Result<Option<Vec<u8>>, Fa
     Ok(Some(content))
 }
 
-fn list(folder: &std::path::Path) -> Result<Vec<String>, Failure> {
+fn list(folder: &Path) -> Result<Vec<String>, Failure> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, FailureKind};
+use crate::layer;
 
 /// What went wrong inside a namespace.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +52,38 @@ fn kind_of(error: &io::Error) -> Kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::DiskFull,
         _ => Kind::Internal,
     }
+}
+
+impl From<layer::Error> for Failure {
+    fn from(error: layer::Error) -> Self {
+        let kind = match &error {
+            layer::Error::Read(source) | layer::Error::Io { source, .. } => kind_of(source),
+            _ => Kind::Input,
+        };
+        Self { kind, message: with_causes(&error) }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            FailureKind::Base => Kind::Input,
+            FailureKind::Disk => Kind::DiskFull,
+            _ => Kind::Internal,
+        };
+        Self { kind, message: with_causes(&error) }
+    }
+}
+
+/// The causes cannot be sent as they are.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    message
 }
 
 impl From<Failure> for Error {

@@ -7,7 +7,7 @@ mod format;
 mod read;
 mod write;
 
-pub use self::read::{FileSystem, Object, ObjectKind, Partition, Sif, open};
+pub use self::read::{FileSystem, Object, ObjectKind, Partition, Sif, from_file, open};
 pub use self::write::{SifContents, SifSummary, create, write};
 
 /// What is wrong with a SIF file.

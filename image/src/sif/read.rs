@@ -93,7 +93,11 @@ pub struct Partition {
 
 /// Opens a SIF and reads its table.
 pub fn open(path: &Path) -> Result<Sif, SifError> {
-    let file = File::open(path).map_err(SifError::Read)?;
+    from_file(File::open(path).map_err(SifError::Read)?)
+}
+
+/// Reads the table of a SIF that is open already.
+pub fn from_file(file: File) -> Result<Sif, SifError> {
     let metadata = file.metadata().map_err(SifError::Read)?;
     if !metadata.is_file() {
         return Err(SifError::NotSif);

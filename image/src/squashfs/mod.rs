@@ -8,10 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use crate::error::Error;
-use crate::inside::{Recorded, Task};
+use crate::inside::Task;
 use crate::sandbox::{Namespace, Output, Streams};
 
-/// Kernels attach images in whole pages (`reference`: the kernel's loop driver).
+/// Kernels attach images in whole pages.
 const ALIGNMENT: u64 = 4096;
 /// Level 9 takes three times as long for half a percent.
 const COMPRESSION: [&str; 4] = ["--compressor", "gzip", "--comp-extra", "level=6"];
@@ -25,12 +25,12 @@ pub struct PackSummary {
 }
 
 /// What is packed besides the files themselves.
-#[derive(Debug, Clone, Default)]
-pub struct Extra {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extra<'a> {
     /// No time in the image is later, in seconds since 1970.
-    pub newest: Option<i64>,
-    /// Owners, devices and attributes the file system could not hold, by path without slash.
-    pub recorded: Vec<(Vec<u8>, Recorded)>,
+    pub latest: Option<i64>,
+    /// What the file system could not represent, in JSON lines.
+    pub ledger: &'a str,
 }
 
 /// Packs the tree at `rootfs` into a file that must not exist yet. The same tree gives the same
@@ -38,7 +38,7 @@ pub struct Extra {
 pub fn pack(
     namespace: &Namespace,
     rootfs: &Path,
-    extra: Extra,
+    extra: Extra<'_>,
     output: &Path,
 ) -> Result<PackSummary, Error> {
     let packed = pack_into(namespace, rootfs, extra, output).and_then(|()| pad(output));
@@ -51,7 +51,7 @@ pub fn pack(
 fn pack_into(
     namespace: &Namespace,
     rootfs: &Path,
-    extra: Extra,
+    extra: Extra<'_>,
     output: &Path,
 ) -> Result<(), Error> {
     let mut packer = Command::new("tar2sqfs")
@@ -68,7 +68,7 @@ fn pack_into(
         return Err(Error::Internal("tar2sqfs has no standard input".to_owned()));
     };
 
-    let task = Task::StreamTree { newest: extra.newest, recorded: extra.recorded };
+    let task = Task::StreamTree { latest: extra.latest, ledger: extra.ledger.to_owned() };
     let streams = Streams { input: None, output: Output::File(OwnedFd::from(input)) };
     let (streamed, finished) = thread::scope(|scope| {
         let finished = scope.spawn(move || packer.wait_with_output());
@@ -103,16 +103,17 @@ pub struct TreeArchive {
 /// Reads the squashfs at a place of a file as an uncompressed tar archive, root directory
 /// included. `scratch` holds a copy of it meanwhile.
 pub fn read_as_tar(
-    file: &mut File,
+    file: &File,
     offset: u64,
     length: u64,
     scratch: &Path,
 ) -> Result<TreeArchive, Error> {
     let mut copy = tempfile::NamedTempFile::new_in(scratch)
         .map_err(Error::io("creating a file in", scratch))?;
-    let copied = file
+    let mut source = file;
+    let copied = source
         .seek(SeekFrom::Start(offset))
-        .and_then(|_| io::copy(&mut file.take(length), copy.as_file_mut()))
+        .and_then(|_| io::copy(&mut source.take(length), copy.as_file_mut()))
         .map_err(Error::io("copying an image to", copy.path()))?;
     if copied < length {
         return Err(Error::Base {

@@ -1,0 +1,349 @@
+//! One build: its folder, and what each of its steps does there.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::event::{Event, Phase};
+use super::image::{BuiltImage, Facts};
+use super::request::{Context, Request, Settings};
+use super::watch::Watch;
+use crate::base::{self, Base, Bootstrapper};
+use crate::definition::{Definition, Files, FilesFrom, Script, Stage};
+use crate::error::Error;
+use crate::files::{self, Pair};
+use crate::inside::{Reply, Task};
+use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
+use crate::sandbox::{Namespace, ScriptRun, Section, Streams, Workspace, run_script};
+use crate::sif::{self, SifContents};
+use crate::squashfs;
+
+/// Variables that scripts see as the caller has them: the terminal and the way to the network.
+const PASSED_ON: [&str; 11] = [
+    "TERM",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "ftp_proxy",
+    "FTP_PROXY",
+];
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Sources the image's environment, then becomes the command that follows.
+const EXEC: &str = "/.singularity.d/actions/exec";
+const TEST: &str = "/.singularity.d/actions/test";
+
+/// A build that has begun. Its folder is removed when it is dropped.
+pub(super) struct Build<'a> {
+    settings: &'a Settings,
+    request: &'a Request,
+    events: &'a (dyn Fn(Event<'_>) + Sync),
+    watch: &'a Watch,
+    workspace: Workspace,
+    /// What the file system cannot represent of the tree, in JSON lines.
+    ledger: String,
+    base: Base,
+    facts: InspectFacts,
+}
+
+impl<'a> Build<'a> {
+    pub(super) fn begin(
+        settings: &'a Settings,
+        request: &'a Request,
+        events: &'a (dyn Fn(Event<'_>) + Sync),
+        watch: &'a Watch,
+    ) -> Result<Self, Error> {
+        let namespace = Namespace::new(settings.identity)?;
+        let workspace = Workspace::create(&settings.scratch, &namespace)?;
+        Ok(Self {
+            settings,
+            request,
+            events,
+            watch,
+            workspace,
+            ledger: String::new(),
+            base: Base::default(),
+            facts: InspectFacts::default(),
+        })
+    }
+
+    /// Fills the root file system from the definition's base.
+    pub(super) fn bootstrap(&mut self, definition: &Definition) -> Result<(), Error> {
+        let stage = only_stage(definition)?;
+        self.enter(Phase::Base)?;
+        let mut bootstrapper = Bootstrapper {
+            settings: self.settings,
+            request: self.request,
+            events: self.events,
+            cancel: &self.watch.cancel,
+            deadline: self.watch.deadline,
+            workspace: &self.workspace,
+            ledger: String::new(),
+        };
+        self.base = base::bootstrap(&mut bootstrapper, &stage.header.bootstrap)?;
+        self.ledger = bootstrapper.ledger;
+
+        self.watch.check()?;
+        self.inside(&Task::InstallBase(self.base.kind))?;
+        if let Some(config) = self.base.config.clone() {
+            let include_cmd = self.base.include_cmd;
+            self.inside(&Task::InstallConfig { config: Box::new(config), include_cmd })?;
+        }
+        let apps = stage.sections.apps.iter().map(AppOfStage::from).collect();
+        self.inside(&Task::InstallApps(apps))?;
+        Ok(())
+    }
+
+    /// Runs `%setup` beside the image.
+    pub(super) fn run_setup(&self, definition: &Definition) -> Result<(), Error> {
+        let Some(script) = script(only_stage(definition)?.sections.setup.as_ref()) else {
+            return Ok(());
+        };
+        self.enter(Phase::Setup)?;
+        let context = match &self.request.context {
+            Context::Anywhere { folder } | Context::Confined { folder, .. } => folder,
+        };
+        let mut environment = self.environment(&[]);
+        for prefix in ["APPTAINER", "SINGULARITY"] {
+            environment.push((format!("{prefix}_ROOTFS"), Section::Setup.rootfs().to_owned()));
+        }
+        let command = script.command(Section::Setup.script_path().unwrap_or_default());
+        self.run(&ScriptRun {
+            command,
+            body: Some(&script.body),
+            environment,
+            context: Some(context),
+            ..self.script(Section::Setup)
+        })
+    }
+
+    /// Copies `%files` into the image.
+    pub(super) fn copy_files(&self, definition: &Definition) -> Result<(), Error> {
+        let sections = &only_stage(definition)?.sections;
+        if sections.files.is_empty() {
+            return Ok(());
+        }
+        self.enter(Phase::Files)?;
+        let copies = sections.files.iter().filter(|files| files.from == FilesFrom::Context);
+        let pairs: Vec<Pair> = copies.flat_map(pairs).collect();
+        files::copy(&self.workspace, &self.request.context, &pairs, &mut |line| {
+            self.say(line);
+        })
+    }
+
+    /// Runs `%post`, and after it the installation of the apps, in the image.
+    pub(super) fn run_post(&self, definition: &Definition) -> Result<(), Error> {
+        let Some(script) = post_with_apps(only_stage(definition)?) else { return Ok(()) };
+        self.enter(Phase::Post)?;
+        let environment = self.environment(&[
+            ("ENVIRONMENT", "/.singularity.d/env/91-environment.sh"),
+            ("LABELS", "/.build.labels"),
+        ]);
+        let mut command = vec![EXEC.to_owned()];
+        command.extend(script.command(Section::Post.script_path().unwrap_or_default()));
+        self.run(&ScriptRun {
+            command,
+            body: Some(&script.body),
+            environment,
+            ..self.script(Section::Post)
+        })
+    }
+
+    /// Writes the image's own metadata.
+    pub(super) fn install_metadata(&mut self, definition: &Definition) -> Result<(), Error> {
+        self.enter(Phase::Metadata)?;
+        let metadata = MetadataOfStage::new(definition, only_stage(definition)?, self.time());
+        match self.inside(&Task::InstallStage(Box::new(metadata)))? {
+            Reply::Facts(facts) => self.facts = *facts,
+            other => return Err(unexpected(&other)),
+        }
+        for warning in &self.facts.warnings {
+            (self.events)(Event::Warning(warning));
+        }
+        Ok(())
+    }
+
+    /// Runs the image's test as the image's users would.
+    pub(super) fn run_test(&self, definition: &Definition) -> Result<(), Error> {
+        let test = only_stage(definition)?.sections.test.as_ref();
+        if !self.request.test || script(test).is_none() {
+            return Ok(());
+        }
+        self.enter(Phase::Test)?;
+        self.run(&ScriptRun {
+            command: vec![TEST.to_owned()],
+            environment: self.environment(&[]),
+            ..self.script(Section::Test)
+        })
+    }
+
+    /// Packs the tree, wraps it and puts it in its place.
+    pub(super) fn pack(&mut self, definition: &Definition) -> Result<BuiltImage, Error> {
+        self.enter(Phase::Pack)?;
+        let tree = self.workspace.path().join("rootfs.squashfs");
+        let extra = squashfs::Extra { latest: self.request.epoch, ledger: &self.ledger };
+        squashfs::pack(self.workspace.namespace(), &self.workspace.rootfs(), extra, &tree)?;
+        self.watch.check()?;
+
+        let image = self.wrap(definition, &tree)?;
+        self.say(&format!("build complete: {}", self.request.output.display()));
+        Ok(image)
+    }
+
+    fn wrap(&mut self, definition: &Definition, tree: &Path) -> Result<BuiltImage, Error> {
+        let definition = definition.redacted();
+        let config = self.base.config.as_ref().or(self.base.inherited.as_ref());
+        let config = config.map(serde_json::to_vec).transpose();
+        let config = config.map_err(|error| Error::Internal(error.to_string()))?;
+        let inspect = self.facts.inspect_json.as_bytes();
+        let mut objects = vec![("inspect-metadata.json", inspect)];
+        objects.extend(config.as_deref().map(|config| ("oci-config.json", config)));
+        let contents = SifContents {
+            definition: &definition,
+            objects,
+            squashfs: tree,
+            architecture: &self.facts.architecture,
+            time: self.time(),
+        };
+        let summary = write_beside(&self.request.output, &contents)?;
+        Ok(BuiltImage {
+            path: self.request.output.clone(),
+            size: summary.size,
+            sha256: summary.sha256,
+            md5: summary.md5,
+            facts: self.facts(definition),
+        })
+    }
+
+    fn facts(&mut self, definition: String) -> Facts {
+        let facts = std::mem::take(&mut self.facts);
+        Facts {
+            architecture: facts.architecture,
+            definition,
+            labels: facts.labels,
+            environment: facts.environment,
+            runscript: facts.runscript,
+            startscript: facts.startscript,
+            test: facts.test,
+            help: facts.help,
+            base: self.base.reference.take(),
+        }
+    }
+
+    fn enter(&self, phase: Phase) -> Result<(), Error> {
+        self.watch.check()?;
+        (self.events)(Event::Phase(phase));
+        Ok(())
+    }
+
+    fn say(&self, line: &str) {
+        (self.events)(Event::Info(line));
+    }
+
+    fn inside(&self, task: &Task) -> Result<Reply, Error> {
+        let rootfs = self.workspace.rootfs();
+        self.workspace.namespace().perform(&rootfs, task, Streams::default())
+    }
+
+    fn script(&self, section: Section) -> ScriptRun<'_> {
+        ScriptRun {
+            section,
+            command: Vec::new(),
+            body: None,
+            environment: Vec::new(),
+            context: None,
+            network: self.settings.network,
+            limits: self.request.limits,
+            deadline: self.watch.deadline,
+        }
+    }
+
+    fn run(&self, run: &ScriptRun<'_>) -> Result<(), Error> {
+        let mut output = |bytes: &[u8]| (self.events)(Event::Output(bytes));
+        let ended = run_script(&self.workspace, run, &mut output, &self.watch.cancel);
+        // The watch and the sandbox look at the same clock; whoever is first, it is the time.
+        self.watch.check().and(ended)
+    }
+
+    /// A clean environment, with variables under both of the names that scripts know.
+    fn environment(&self, variables: &[(&str, &str)]) -> Vec<(String, String)> {
+        let fixed = [("PATH", PATH), ("HOME", "/root"), ("LANG", "C")];
+        let mut environment: Vec<(String, String)> =
+            fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        for name in PASSED_ON {
+            if let Some(value) = self.settings.environment.get(name) {
+                environment.push((name.to_owned(), value.clone()));
+            }
+        }
+        for (name, value) in variables {
+            for prefix in ["APPTAINER", "SINGULARITY"] {
+                environment.push((format!("{prefix}_{name}"), (*value).to_owned()));
+            }
+        }
+        environment
+    }
+
+    fn time(&self) -> i64 {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.request.epoch.unwrap_or_else(|| i64::try_from(now()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The stage that becomes the image.
+fn only_stage(definition: &Definition) -> Result<&Stage, Error> {
+    match definition.stages.as_slice() {
+        [stage] => Ok(stage),
+        stages => Err(Error::Base {
+            message: format!("definition has {} stages", stages.len()),
+            help: Some("definitions of one stage can be built".to_owned()),
+        }),
+    }
+}
+
+fn script(script: Option<&Script>) -> Option<&Script> {
+    script.filter(|script| !script.is_blank())
+}
+
+fn pairs(files: &Files) -> impl Iterator<Item = Pair> + '_ {
+    files.copies.iter().map(|copy| Pair {
+        source: copy.source.clone(),
+        destination: copy.destination.clone(),
+    })
+}
+
+/// Writes the image under another name first, so that what has its name is complete.
+fn write_beside(output: &Path, contents: &SifContents<'_>) -> Result<sif::SifSummary, Error> {
+    let folder = match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let temporary = tempfile::Builder::new()
+        .prefix(".cooperage-")
+        .suffix(".sif")
+        .tempdir_in(&folder)
+        .map_err(Error::io("creating an image in", &folder))?;
+    let path = temporary.path().join("image.sif");
+    let summary = sif::create(&path, contents).map_err(|error| wrapping(error, output))?;
+    fs::rename(&path, output).map_err(Error::io("writing", output))?;
+    File::open(&folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io("writing", &folder))?;
+    Ok(summary)
+}
+
+fn wrapping(error: sif::SifError, output: &Path) -> Error {
+    match error {
+        sif::SifError::Write(source) | sif::SifError::Read(source) => {
+            Error::io("writing", output)(source)
+        }
+        error => Error::Internal(error.to_string()),
+    }
+}
+
+fn unexpected(reply: &Reply) -> Error {
+    Error::Internal(format!("task was answered by {reply:?}"))
+}

@@ -1,0 +1,80 @@
+//! The build as one line: parse → base → setup → files → post → metadata → test → pack → SIF.
+
+mod build;
+mod event;
+mod image;
+mod request;
+mod watch;
+
+use std::collections::BTreeMap;
+
+use self::build::Build;
+use self::watch::Watch;
+use crate::definition::{self, Definition};
+use crate::error::Error;
+use crate::sandbox::{self, Namespace};
+
+pub use self::event::{Event, Phase, Progress};
+pub use self::image::{BuiltImage, Facts};
+pub use self::request::{Cancel, Context, Limits, Request, Settings};
+
+/// Builds images.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    settings: Settings,
+}
+
+impl Engine {
+    /// Makes an engine; its folders are made when they are needed.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    /// Removes what builds left in the scratch folder whose process was killed.
+    pub fn sweep(&self) -> Result<(), Error> {
+        let namespace = Namespace::new(self.settings.identity)?;
+        sandbox::sweep(&self.settings.scratch, &namespace)
+    }
+
+    /// Turns a definition into an image.
+    ///
+    /// Nothing is left behind when it fails: the output is renamed into place when it is complete.
+    pub fn build(
+        &self,
+        request: &Request,
+        events: &(dyn Fn(Event<'_>) + Sync),
+        cancel: &Cancel,
+    ) -> Result<BuiltImage, Error> {
+        let definition = parse(request, events)?;
+        refuse_existing(request)?;
+        Watch::over(cancel, request.limits.time, |watch| {
+            let mut build = Build::begin(&self.settings, request, events, watch)?;
+            build.bootstrap(&definition)?;
+            build.run_setup(&definition)?;
+            build.copy_files(&definition)?;
+            build.run_post(&definition)?;
+            build.install_metadata(&definition)?;
+            build.run_test(&definition)?;
+            build.pack(&definition)
+        })
+    }
+}
+
+fn parse(request: &Request, events: &(dyn Fn(Event<'_>) + Sync)) -> Result<Definition, Error> {
+    let parsed = definition::parse(&request.definition, &BTreeMap::new());
+    let Some(definition) = parsed.definition else {
+        return Err(Error::Definition(parsed.diagnostics));
+    };
+    let text = String::from_utf8_lossy(&request.definition);
+    for diagnostic in &parsed.diagnostics {
+        events(Event::Warning(&definition::render(diagnostic, &request.name, &text)));
+    }
+    Ok(definition)
+}
+
+fn refuse_existing(request: &Request) -> Result<(), Error> {
+    if request.output.exists() && !request.overwrite {
+        return Err(Error::Exists(request.output.clone()));
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What the engine is asked for, and how it is stopped.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::oci::{Credentials, Registries};
+use crate::sandbox::{Identity, Network};
+
+/// Where and how the engine works; the same for all its builds.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder of downloaded layers and other things worth keeping; shared between processes.
+    pub cache: PathBuf,
+    /// Folder in which builds have their temporary trees.
+    pub scratch: PathBuf,
+    /// Mirrors and plain-http hosts.
+    pub registries: Registries,
+    /// Which ids the root of the sandbox has.
+    pub identity: Identity,
+    /// What scripts reach.
+    pub network: Network,
+    /// Variables of the caller. Scripts see the terminal's and the proxies'; nothing else of it.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// One image to build.
+#[derive(Debug)]
+pub struct Request {
+    /// The definition's text.
+    pub definition: Vec<u8>,
+    /// Its name in messages, usually its path.
+    pub name: String,
+    /// Where `%files` and `localimage` find their sources.
+    pub context: Context,
+    /// The image to make.
+    pub output: PathBuf,
+    /// Whether an existing image is overwritten.
+    pub overwrite: bool,
+    /// Whether `%test` is run.
+    pub test: bool,
+    /// Limits on the scripts.
+    pub limits: Limits,
+    /// Accounts for registries, besides those in the definition's header.
+    pub credentials: Credentials,
+    /// Files of accounts in the form of Docker's `config.json`; missing ones are passed over.
+    pub account_files: Vec<PathBuf>,
+    /// Time of everything that has a time, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
+    pub epoch: Option<i64>,
+}
+
+/// Where sources of a definition come from.
+#[derive(Debug, Clone)]
+pub enum Context {
+    /// Any file the caller may read; relative paths start at `folder`.
+    Anywhere {
+        /// Where relative paths start.
+        folder: PathBuf,
+    },
+    /// Only files below `root`, symbolic links included: for strangers' definitions.
+    Confined {
+        /// The folder that nothing may leave; absolute paths start here.
+        root: PathBuf,
+        /// Where relative paths start first, below `root`; then they start at `root`.
+        folder: PathBuf,
+    },
+}
+
+/// Limits on what a definition's scripts may use. `None` means no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Wall-clock time of the whole build.
+    pub time: Option<Duration>,
+    /// Memory of all processes of a script, in bytes.
+    pub memory: Option<u64>,
+    /// Processes and threads at the same time.
+    pub processes: Option<u64>,
+    /// Disk that the build may fill, in bytes.
+    pub disk: Option<u64>,
+}
+
+/// Stops a build from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks the build to stop; its scripts are killed.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
