@@ -34,3 +34,10 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 }
+
+/// Formats a diagnostic with the line it is about.
+pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
+    let line = text.lines().nth(diagnostic.line.saturating_sub(1) as usize).unwrap_or_default();
+    let Diagnostic { message, line: number, column, .. } = diagnostic;
+    format!("{name}:{number}:{column}: {message}\n  | {line}\n")
+}
