@@ -1,0 +1,1 @@
+//! A real Postgres: started, killed, started again, stopped.
