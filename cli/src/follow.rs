@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cooperage_protocol::BuildId;
 use cooperage_protocol::admin::Build;
+use cooperage_protocol::{BuildId, BuildState};
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::hub::{Hub, HubError};
 
@@ -86,10 +87,13 @@ fn follow_once(
     Ok(())
 }
 
+/// The data is a state in JSON, or an object with one.
 fn is_final(data: &str) -> bool {
-    ["succeeded", "failed", "cancelled"]
-        .iter()
-        .any(|state| data.contains(state))
+    let Ok(value) = serde_json::from_str::<Value>(data) else {
+        return false;
+    };
+    let state = value.get("state").unwrap_or(&value).clone();
+    serde_json::from_value(state).is_ok_and(BuildState::is_final)
 }
 
 /// What came after the last event: the end of the log of a build that has ended.

@@ -71,6 +71,10 @@ impl Hub {
         Ok(Self { http, base, token })
     }
 
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// A request to a path of the hub, which begins with a slash.
     pub(crate) fn request(&self, method: Method, path_and_query: &str) -> RequestBuilder {
         let base = self.base.as_str().trim_end_matches('/');

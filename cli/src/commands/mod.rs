@@ -16,6 +16,8 @@ use clap::Subcommand;
 
 use crate::up;
 
+pub(crate) use logs::tell_end;
+
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

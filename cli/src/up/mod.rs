@@ -4,8 +4,6 @@ mod postgres;
 mod privileges;
 pub(crate) mod signals;
 mod supervise;
-#[cfg(test)]
-mod tests;
 pub(crate) mod workers;
 
 use std::fs::File;
@@ -105,7 +103,7 @@ fn beside_a_running_hub(args: &Args, user: Option<&User>) -> anyhow::Result<Exit
         privileges::become_user(user)?;
     }
     let hub = Hub::of(&args.data.path)?;
-    demo::run(&hub, &args.data.path).map(exit::code_for)
+    demo::run(&hub, &args.data.path, &args.registries).map(exit::code_for)
 }
 
 fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
@@ -300,8 +298,8 @@ fn announce(args: &Args, hub: &RunningHub) {
 
 /// The demo talks to the hub as any other client does; the hub goes on when it has ended.
 fn start_demo(hub: Hub, args: &Args) {
-    let data = args.data.path.clone();
-    tokio::task::spawn_blocking(move || match demo::run(&hub, &data) {
+    let (data, registries) = (args.data.path.clone(), args.registries.clone());
+    tokio::task::spawn_blocking(move || match demo::run(&hub, &data, &registries) {
         Ok(true) => tracing::info!("the demo is done, the hub goes on"),
         Ok(false) => tracing::error!("the demo's build has no image, the hub goes on"),
         Err(error) => tracing::error!("demo: {error:#}"),

@@ -1,1 +1,0 @@
-//! A real Postgres: started, killed, started again, stopped.
