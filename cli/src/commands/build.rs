@@ -1,0 +1,152 @@
+//! `build`: the engine alone.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use cooperage_image::{
+    BuiltImage, Cancel, Context, Engine, Error, Limits, Request, Settings, definition,
+};
+
+use crate::config::{self, RegistryArgs};
+use crate::up::signals;
+use crate::{exit, output};
+
+mod progress;
+
+use progress::Display;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The account for the registry of the base comes from APPTAINER_DOCKER_USERNAME and
+APPTAINER_DOCKER_PASSWORD, or the same with SINGULARITY_DOCKER_ or DOCKER_.
+Layers are kept in COOPERAGE_CACHE (~/.cache/cooperage), temporary trees in COOPERAGE_TMPDIR
+(/var/tmp). SOURCE_DATE_EPOCH sets all times.
+
+Example:
+  cooperage build lolcow.sif Singularity")]
+pub(crate) struct Args {
+    /// The image to make.
+    #[arg(value_name = "IMAGE.sif")]
+    image: PathBuf,
+    /// The definition file.
+    definition: PathBuf,
+    /// Overwrite an image that exists.
+    #[arg(long, short = 'F')]
+    force: bool,
+    /// Do not run %test.
+    #[arg(long, short = 'T')]
+    notest: bool,
+    #[command(flatten)]
+    registries: RegistryArgs,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let request = request(&args)?;
+    let engine = Engine::new(Settings {
+        cache: config::cache_folder(),
+        scratch: config::scratch_folder(),
+        registries: args.registries.registries(),
+        identity: cooperage_image::sandbox::Identity::default(),
+        network: cooperage_image::sandbox::Network::default(),
+    });
+    let cancel = Cancel::default();
+    cancel_on_signals(&cancel)?;
+
+    let display = Display::on_stderr();
+    let built = engine.build(&request, &|event| display.show(&event), &cancel);
+    display.finish();
+    match built {
+        Ok(image) => {
+            print!("{}", summary(&image));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            explain(&error, &request);
+            Ok(exit::code_for(false))
+        }
+    }
+}
+
+fn request(args: &Args) -> anyhow::Result<Request> {
+    let name = args.definition.display().to_string();
+    Ok(Request {
+        definition: std::fs::read(&args.definition).with_context(|| format!("reading {name}"))?,
+        name,
+        context: Context::Anywhere {
+            folder: std::env::current_dir()?,
+        },
+        output: args.image.clone(),
+        overwrite: args.force,
+        test: !args.notest,
+        limits: Limits::default(),
+        credentials: config::registry_credentials(),
+        epoch: config::source_date_epoch()?,
+    })
+}
+
+/// The engine runs on the main thread, so signals are waited for on another.
+fn cancel_on_signals(cancel: &Cancel) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let stop = {
+        let _inside = runtime.enter();
+        signals::stop()?
+    };
+    let cancel = cancel.clone();
+    let wait = move || {
+        runtime.block_on(stop);
+        cancel.cancel();
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait)?;
+    Ok(())
+}
+
+fn summary(image: &BuiltImage) -> String {
+    let digest = cooperage_protocol::Digest::from_bytes(image.sha256);
+    format!(
+        "{}: {}, {digest}\n",
+        image.path.display(),
+        output::size(image.size)
+    )
+}
+
+/// Says why there is no image; what is wrong in the definition with the line concerned.
+fn explain(error: &Error, request: &Request) {
+    let Error::Definition(diagnostics) = error else {
+        let help = match error {
+            Error::Base { help, .. } | Error::Machine { help, .. } => help.as_deref(),
+            _ => None,
+        };
+        eprintln!("cooperage: {:#}", Told(error));
+        if let Some(help) = help {
+            eprintln!("  {help}");
+        }
+        return;
+    };
+    let text = String::from_utf8_lossy(&request.definition);
+    for diagnostic in diagnostics {
+        eprintln!(
+            "{}",
+            definition::render(diagnostic, &request.name, &text).trim_end()
+        );
+    }
+}
+
+/// An error with its causes in one line.
+struct Told<'a>(&'a Error);
+
+impl std::fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)?;
+        let mut cause = std::error::Error::source(self.0);
+        while let Some(source) = cause {
+            write!(f, ": {source}")?;
+            cause = source.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! `collection`: connects git repositories, lists them, builds them, disconnects them.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use cooperage_protocol::CollectionName;
+use cooperage_protocol::admin::{AddedCollection, BuildOnDemand, Collection, NewCollection};
+
+use super::builds;
+use crate::config::DataFolder;
+use crate::hub::Hub;
+use crate::output::{self, FormatArgs};
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  cooperage collection list")]
+pub(crate) enum Command {
+    /// Connect a git repository; prints what to enter as webhook at the forge.
+    Add(Add),
+    /// List the collections.
+    List(List),
+    /// Build the recipes of a collection without a push.
+    Build(Build),
+    /// Disconnect a repository; its images are no longer served.
+    Remove(Remove),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cooperage collection add https://github.com/lab/tool.git --name lab/tool"
+)]
+pub(crate) struct Add {
+    /// Where to clone from: https://…, http://…, or a path on the hub's machine.
+    clone_url: String,
+    /// The collection's name.
+    #[arg(long, value_name = "OWNER/REPO")]
+    name: CollectionName,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cooperage collection list --format json")]
+pub(crate) struct List {
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cooperage collection build lab/tool --ref v1.2")]
+pub(crate) struct Build {
+    /// The collection.
+    #[arg(value_name = "OWNER/REPO")]
+    name: CollectionName,
+    /// A branch, a tag or a full commit; the default branch when absent.
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cooperage collection remove lab/tool")]
+pub(crate) struct Remove {
+    /// The collection.
+    #[arg(value_name = "OWNER/REPO")]
+    name: CollectionName,
+    #[command(flatten)]
+    data: DataFolder,
+}
+
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Add(args) => add(args),
+        Command::List(args) => list(&args),
+        Command::Build(args) => build(args),
+        Command::Remove(args) => remove(&args),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add(args: Add) -> anyhow::Result<()> {
+    let collection = NewCollection {
+        clone_url: args.clone_url,
+        name: args.name,
+    };
+    let added = Hub::of(&args.data.path)?.add_collection(&collection)?;
+    args.format.print(&added, instructions)
+}
+
+fn instructions(added: &AddedCollection) -> String {
+    let AddedCollection {
+        name,
+        webhook_url,
+        secret,
+    } = added;
+    format!(
+        "connected {name}. Enter at the forge, as a webhook for pushes:\n\
+         \x20 payload URL   {webhook_url}\n\
+         \x20 content type  application/json\n\
+         \x20 secret        {secret}\n\
+         The secret is not shown again.\n"
+    )
+}
+
+fn list(args: &List) -> anyhow::Result<()> {
+    let collections = Hub::of(&args.data.path)?.collections()?;
+    args.format
+        .print(&collections, |collections| table(collections))
+}
+
+fn table(collections: &[Collection]) -> String {
+    let rows: Vec<_> = collections
+        .iter()
+        .map(|collection| {
+            let tags: Vec<_> = collection.tags.iter().map(|tag| tag.as_str()).collect();
+            [
+                collection.name.to_string(),
+                tags.join(","),
+                output::time(collection.updated_at),
+                collection.clone_url.clone(),
+            ]
+        })
+        .collect();
+    output::table(["NAME", "TAGS", "UPDATED", "CLONED FROM"], &rows)
+}
+
+fn build(args: Build) -> anyhow::Result<()> {
+    let what = BuildOnDemand {
+        reference: args.reference,
+    };
+    let queued = Hub::of(&args.data.path)?.build_now(&args.name, &what)?;
+    args.format.print(&queued, |queued| builds::table(queued))
+}
+
+fn remove(args: &Remove) -> anyhow::Result<()> {
+    Hub::of(&args.data.path)?.remove_collection(&args.name)?;
+    Ok(())
+}

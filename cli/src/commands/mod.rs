@@ -1,0 +1,65 @@
+//! The commands, one file each.
+
+mod build;
+mod builds;
+mod cancel;
+mod collection;
+mod logs;
+mod serve;
+mod with_parent;
+mod work;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::up;
+
+pub(crate) use logs::tell_end;
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: a private Postgres, the hub, and workers.
+    Up(up::Args),
+    /// Run the hub alone, with a Postgres of your own.
+    Serve(serve::Args),
+    /// Run a worker, on this or another machine.
+    Work(work::Args),
+    /// Connect git repositories, list them, build them, disconnect them.
+    #[command(subcommand)]
+    Collection(collection::Command),
+    /// List builds, newest first.
+    Builds(builds::Args),
+    /// Show the log of a build.
+    Logs(logs::Args),
+    /// Cancel a build.
+    Cancel(cancel::Args),
+    /// Register workers and list them.
+    #[command(subcommand)]
+    Worker(worker::Command),
+    /// Build an image from a definition: the engine alone, no hub, as any user.
+    Build(build::Args),
+    /// Run a program that ends when its parent does.
+    #[command(hide = true)]
+    WithParent(with_parent::Args),
+}
+
+impl Command {
+    /// Runs the command.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Up(args) => up::run(args),
+            Self::Serve(args) => serve::run(&args),
+            Self::Work(args) => work::run(args),
+            Self::Collection(command) => collection::run(command),
+            Self::Builds(args) => builds::run(&args),
+            Self::Logs(args) => logs::run(&args),
+            Self::Cancel(args) => cancel::run(&args),
+            Self::Worker(command) => worker::run(command),
+            Self::Build(args) => build::run(args),
+            Self::WithParent(args) => with_parent::run(&args),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Everything that the program reads from its environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use cooperage_image::oci::{Credentials, Registries};
+
+/// Where a hub has its data: also how commands find a hub of this machine.
+#[derive(Debug, Args)]
+pub(crate) struct DataFolder {
+    /// Folder of the hub's data.
+    #[arg(
+        long = "data",
+        value_name = "DIR",
+        env = "COOPERAGE_DATA",
+        default_value = "/var/lib/cooperage"
+    )]
+    pub(crate) path: PathBuf,
+}
+
+/// How registries are reached.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RegistryArgs {
+    /// Ask URL instead of the registry NAME (docker.io=http://mirror:5000); may be repeated.
+    #[arg(long = "registry-mirror", value_name = "NAME=URL", value_parser = parse_mirror)]
+    pub(crate) mirrors: Vec<(String, String)>,
+    /// Speak plain http to this registry host; may be repeated.
+    #[arg(long = "plain-http", value_name = "HOST")]
+    pub(crate) plain_http: Vec<String>,
+}
+
+fn parse_mirror(text: &str) -> Result<(String, String), String> {
+    let (name, url) = text
+        .split_once('=')
+        .ok_or("is not NAME=URL, as docker.io=http://host")?;
+    let parsed: url::Url = url
+        .parse()
+        .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+    if name.is_empty() || !matches!(parsed.scheme(), "http" | "https") {
+        return Err("is not NAME=URL with a URL of http or https".to_owned());
+    }
+    Ok((name.to_owned(), url.trim_end_matches('/').to_owned()))
+}
+
+impl RegistryArgs {
+    /// The engine's form of these settings.
+    pub(crate) fn registries(&self) -> Registries {
+        Registries {
+            mirrors: self.mirrors.iter().cloned().collect(),
+            plain_http: self.plain_http.clone(),
+        }
+    }
+
+    /// The command line that gives these settings to a child.
+    pub(crate) fn to_args(&self) -> Vec<String> {
+        let mirrors = self
+            .mirrors
+            .iter()
+            .map(|(name, url)| format!("--registry-mirror={name}={url}"));
+        let hosts = self
+            .plain_http
+            .iter()
+            .map(|host| format!("--plain-http={host}"));
+        mirrors.chain(hosts).collect()
+    }
+}
+
+/// An environment variable that is there and not empty.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn text(name: &str) -> Option<String> {
+    variable(name)?.into_string().ok()
+}
+
+/// Folder of things worth keeping between builds.
+pub(crate) fn cache_folder() -> PathBuf {
+    variable("COOPERAGE_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("XDG_CACHE_HOME")?).join("cooperage")))
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache/cooperage")))
+        .unwrap_or_else(|| PathBuf::from("/var/cache/cooperage"))
+}
+
+/// Folder of temporary trees: on a disk, as they are large.
+pub(crate) fn scratch_folder() -> PathBuf {
+    ["COOPERAGE_TMPDIR", "TMPDIR"]
+        .into_iter()
+        .find_map(variable)
+        .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
+}
+
+/// The account for the registry of a base: Apptainer's names first, then Singularity's, then
+/// the short ones.
+pub(crate) fn registry_credentials() -> Credentials {
+    let account = ["APPTAINER_DOCKER", "SINGULARITY_DOCKER", "DOCKER"]
+        .into_iter()
+        .find_map(|by| {
+            let name = text(&format!("{by}_USERNAME"))?;
+            let password = text(&format!("{by}_PASSWORD"))?;
+            Some((name, password.into()))
+        });
+    Credentials { account }
+}
+
+/// The time of reproducible builds.
+pub(crate) fn source_date_epoch() -> anyhow::Result<Option<i64>> {
+    let Some(value) = text("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
+    match value.parse() {
+        Ok(seconds) => Ok(Some(seconds)),
+        Err(_) => anyhow::bail!("SOURCE_DATE_EPOCH {value:?} is not a number of seconds"),
+    }
+}
+
+/// The folders in which programs are looked for.
+pub(crate) fn program_folders() -> Vec<PathBuf> {
+    variable("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_is_a_name_and_an_address() {
+        let expected = ("docker.io".to_owned(), "http://127.0.0.1:5000".to_owned());
+        assert_eq!(
+            parse_mirror("docker.io=http://127.0.0.1:5000/"),
+            Ok(expected)
+        );
+
+        for text in ["docker.io", "=http://x", "docker.io=", "docker.io=ftp://x"] {
+            assert!(parse_mirror(text).is_err(), "{text}");
+        }
+    }
+}

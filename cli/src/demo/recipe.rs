@@ -1,0 +1,155 @@
+//! The demo's definitions: one that needs a Debian mirror only, and one from Docker Hub.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::config::RegistryArgs;
+
+/// Where the registry of Docker Hub answers.
+const DOCKER_HUB: &str = "https://registry-1.docker.io";
+
+/// A definition by its path in the repository.
+pub(super) type Recipe = (&'static str, String);
+
+/// The definitions that can be built on this machine.
+pub(super) fn recipes(push: usize, registries: &RegistryArgs) -> Vec<Recipe> {
+    let mut recipes = vec![("Singularity", debian(&Release::of_this_machine(), push))];
+    match docker_hub_answers(registries) {
+        Ok(()) => recipes.push(("Singularity.docker", docker(push))),
+        Err(reason) => super::step(&format!("leaving out the recipe from Docker Hub: {reason}")),
+    }
+    recipes
+}
+
+/// A release of Debian or its kin, and a mirror that has it.
+#[derive(Debug, PartialEq, Eq)]
+struct Release {
+    codename: String,
+    mirror: String,
+}
+
+impl Release {
+    /// The release this machine runs, from the mirror it uses itself.
+    fn of_this_machine() -> Self {
+        Self::from_apt().unwrap_or_else(|| Self {
+            codename: "bookworm".to_owned(),
+            mirror: "http://deb.debian.org/debian".to_owned(),
+        })
+    }
+
+    fn from_apt() -> Option<Self> {
+        let system = std::fs::read_to_string("/etc/os-release").ok()?;
+        let mut targets = Command::new("apt-get");
+        targets.args([
+            "indextargets",
+            "--format",
+            "$(SITE) $(RELEASE)",
+            "Created-By: Packages",
+        ]);
+        let output = targets.output().ok()?;
+        Self::find(&system, &String::from_utf8_lossy(&output.stdout))
+    }
+
+    fn find(system: &str, targets: &str) -> Option<Self> {
+        let codename = system
+            .lines()
+            .find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+        let codename = codename.trim_matches('"');
+        let is_usable = |site: &str| site.starts_with("http://") || site.starts_with("https://");
+        let mirror = targets.lines().find_map(|line| {
+            let (site, release) = line.split_once(' ')?;
+            (release == codename && is_usable(site)).then(|| site.trim_end_matches('/'))
+        })?;
+        Some(Self {
+            codename: codename.to_owned(),
+            mirror: mirror.to_owned(),
+        })
+    }
+}
+
+fn debian(release: &Release, push: usize) -> String {
+    let Release { codename, mirror } = release;
+    format!(
+        "\
+Bootstrap: debootstrap
+OSVersion: {codename}
+MirrorURL: {mirror}
+
+{}",
+        sections(push)
+    )
+}
+
+fn docker(push: usize) -> String {
+    format!(
+        "\
+Bootstrap: docker
+From: alpine
+
+{}",
+        sections(push)
+    )
+}
+
+fn sections(push: usize) -> String {
+    format!(
+        "\
+%help
+    Says hello, and from which system.
+
+%labels
+    org.opencontainers.image.title hello
+    demo.push {push}
+
+%environment
+    export GREETING=\"Hello from Cooperage\"
+
+%post
+    echo \"push number {push}\" > /etc/hello
+
+%runscript
+    . /etc/os-release
+    echo \"$GREETING, $(cat /etc/hello), on $PRETTY_NAME\"
+
+%test
+    grep -q 'push number {push}' /etc/hello
+"
+    )
+}
+
+fn docker_hub_answers(registries: &RegistryArgs) -> Result<(), String> {
+    let mirror = registries
+        .mirrors
+        .iter()
+        .find(|(name, _)| name == "docker.io");
+    let base = mirror.map_or(DOCKER_HUB, |(_, url)| url.as_str());
+    let client = reqwest::blocking::Client::builder()
+        .timeout(Duration::from_secs(8))
+        .build()
+        .map_err(|error| error.to_string())?;
+    let answer = client.get(format!("{base}/v2/")).send();
+    let answer = answer.map_err(|_| format!("{base} cannot be reached"))?;
+    match answer.status().as_u16() {
+        200 | 401 => Ok(()),
+        status => Err(format!("{base} answered {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_the_one_that_has_the_machines_own_release() {
+        let system = "ID=debian\nVERSION_CODENAME=bookworm\n";
+        let targets = "http://mirror.example/security bookworm-security\n\
+                       cdrom://disc bookworm\n\
+                       http://mirror.example/debian/ bookworm\n";
+
+        let release = Release::find(system, targets).unwrap();
+
+        assert_eq!(release.codename, "bookworm");
+        assert_eq!(release.mirror, "http://mirror.example/debian");
+        assert_eq!(Release::find(system, ""), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! The administrator's calls to a hub, and how a hub of this machine is found.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cooperage_protocol::admin::{
+    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, NewCollection, NewWorker,
+    Problem, Worker,
+};
+use cooperage_protocol::{BuildId, CollectionName};
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+/// A hub, as its administrator reaches it.
+#[derive(Debug, Clone)]
+pub(crate) struct Hub {
+    http: Client,
+    base: Url,
+    token: SecretString,
+}
+
+/// Why a call to the hub came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HubError {
+    /// There is no hub, or it may not be asked.
+    #[error("{0}")]
+    NotFound(String),
+    /// It does not answer.
+    #[error("hub at {0} cannot be reached")]
+    Unreachable(Url, #[source] reqwest::Error),
+    /// It does not accept the token.
+    #[error("hub at {0} does not accept the administrator's token in the data folder")]
+    Unauthorized(Url),
+    /// It answered that this cannot be done.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+}
+
+type Result<T> = std::result::Result<T, HubError>;
+
+impl Hub {
+    /// The hub whose data lie in `data`.
+    pub(crate) fn of(data: &Path) -> Result<Self> {
+        let read = |name: &str| {
+            std::fs::read_to_string(data.join(name)).map_err(|error| {
+                HubError::NotFound(format!(
+                    "no hub found: {}: {error}; start one with `cooperage up`, or name its data \
+                     folder with --data",
+                    data.join(name).display()
+                ))
+            })
+        };
+        let address = read("url")?;
+        let base = address.trim().parse().map_err(|error| {
+            HubError::NotFound(format!("{}: {error}", data.join("url").display()))
+        })?;
+        Self::new(base, read("admin-token")?.trim().to_owned().into())
+    }
+
+    pub(crate) fn new(base: Url, token: SecretString) -> Result<Self> {
+        let http = Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(120))
+            .tcp_keepalive(Duration::from_secs(20))
+            .no_proxy()
+            .build()
+            .map_err(|error| HubError::Unreachable(base.clone(), error))?;
+        Ok(Self { http, base, token })
+    }
+
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// A request to a path of the hub, which begins with a slash.
+    pub(crate) fn request(&self, method: Method, path_and_query: &str) -> RequestBuilder {
+        let base = self.base.as_str().trim_end_matches('/');
+        let url = format!("{base}{path_and_query}");
+        self.http
+            .request(method, url)
+            .bearer_auth(self.token.expose_secret())
+    }
+
+    pub(crate) fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let response = request.send().map_err(|error| self.unreachable(error))?;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(HubError::Unauthorized(self.base.clone()))
+            }
+            status => Err(HubError::Refused(problem(status, response))),
+        }
+    }
+
+    pub(crate) fn unreachable(&self, error: reqwest::Error) -> HubError {
+        HubError::Unreachable(self.base.clone(), error)
+    }
+
+    fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        self.send(request)?
+            .json()
+            .map_err(|error| self.unreachable(error))
+    }
+
+    pub(crate) fn add_collection(&self, collection: &NewCollection) -> Result<AddedCollection> {
+        self.json(
+            self.request(Method::POST, "/api/collections")
+                .json(collection),
+        )
+    }
+
+    pub(crate) fn collections(&self) -> Result<Vec<Collection>> {
+        self.json(self.request(Method::GET, "/api/collections"))
+    }
+
+    pub(crate) fn remove_collection(&self, name: &CollectionName) -> Result<()> {
+        let path = format!("/api/collections/{name}");
+        self.send(self.request(Method::DELETE, &path)).map(drop)
+    }
+
+    pub(crate) fn build_now(
+        &self,
+        name: &CollectionName,
+        what: &BuildOnDemand,
+    ) -> Result<Vec<Build>> {
+        let path = format!("/api/collections/{name}/builds");
+        self.json(self.request(Method::POST, &path).json(what))
+    }
+
+    pub(crate) fn builds(&self, of: Option<&CollectionName>, limit: u32) -> Result<Vec<Build>> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(of.map(|name| ("collection", name.to_string())));
+        self.json(self.request(Method::GET, "/api/builds").query(&query))
+    }
+
+    pub(crate) fn build(&self, id: BuildId) -> Result<Build> {
+        self.json(self.request(Method::GET, &format!("/api/builds/{id}")))
+    }
+
+    pub(crate) fn cancel(&self, id: BuildId) -> Result<Build> {
+        self.json(self.request(Method::POST, &format!("/api/builds/{id}/cancel")))
+    }
+
+    /// The log from a byte offset on, as it comes.
+    pub(crate) fn log(&self, id: BuildId, offset: u64) -> Result<Response> {
+        self.send(self.request(
+            Method::GET,
+            &format!("/api/builds/{id}/log?offset={offset}"),
+        ))
+    }
+
+    pub(crate) fn add_worker(&self, name: &str) -> Result<AddedWorker> {
+        let worker = NewWorker {
+            name: name.to_owned(),
+        };
+        self.json(self.request(Method::POST, "/api/workers").json(&worker))
+    }
+
+    pub(crate) fn workers(&self) -> Result<Vec<Worker>> {
+        self.json(self.request(Method::GET, "/api/workers"))
+    }
+}
+
+fn problem(status: StatusCode, response: Response) -> Problem {
+    let title = status.canonical_reason().unwrap_or("Error").to_owned();
+    response.json().unwrap_or_else(|_| Problem {
+        detail: format!("the hub answered {status}"),
+        title,
+        status: status.as_u16(),
+    })
+}

@@ -1,0 +1,67 @@
+//! From root to the user that everything runs as, for good.
+
+use std::ffi::CString;
+use std::os::unix::fs::chown;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use nix::unistd::{self, Uid, User};
+
+/// The user to become: `None` when this process is not root.
+pub(crate) fn account(name: &str) -> anyhow::Result<Option<User>> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    let Some(user) = User::from_name(name).context("reading the users")? else {
+        bail!(
+            "user {name:?} does not exist; make it with `useradd --system --home-dir \
+             /var/lib/cooperage --add-subids-for-system {name}`, or name another with --user"
+        );
+    };
+    ensure!(
+        !user.uid.is_root(),
+        "--user {name} is root; everything runs as an ordinary user"
+    );
+    Ok(Some(user))
+}
+
+/// Makes a folder that only `user` (or the caller) may enter.
+pub(crate) fn make_private_folder(path: &Path, user: Option<&User>) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let made = !path.exists();
+    std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
+    if let Some(user) = user {
+        let ids = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+        chown(path, ids.0, ids.1)
+            .with_context(|| format!("giving {} to a user", path.display()))?;
+    }
+    if made {
+        // Others pass through: the sandbox's users reach files below by paths they are given.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o711))?;
+    }
+    Ok(())
+}
+
+/// Becomes `user` and makes sure that there is no way back.
+///
+/// # Security
+/// The order matters: groups first, as an ordinary user may not change them.
+pub(crate) fn become_user(user: &User) -> anyhow::Result<()> {
+    let name = CString::new(user.name.as_str())?;
+    unistd::initgroups(&name, user.gid).context("taking the user's groups")?;
+    unistd::setresgid(user.gid, user.gid, user.gid).context("taking the user's group")?;
+    unistd::setresuid(user.uid, user.uid, user.uid).context("becoming the user")?;
+
+    let root = Uid::from_raw(0);
+    let is_back = unistd::setuid(root).is_ok() || unistd::seteuid(root).is_ok();
+    ensure!(
+        !is_back,
+        "root's privileges could be taken back after dropping them"
+    );
+    ensure!(
+        unistd::getresuid()?.saved == user.uid,
+        "user id was not changed everywhere"
+    );
+    Ok(())
+}

@@ -1,0 +1,403 @@
+//! The worker against a hub in miniature, with a build in place of the engine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
+use axum::response::{IntoResponse, Response};
+use cooperage_image::oci::Registries;
+use cooperage_image::sandbox::{Identity, Network};
+use cooperage_image::{BuiltImage, Cancel, Error as EngineError, Event, Facts, Phase, Request};
+use cooperage_protocol::worker::{Assignment, Lease, Limits, Outcome};
+use cooperage_protocol::{BuildId, Digest, FailureKind, Tag};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Build, Error, Settings, run_with};
+
+/// What the hub was told, and how it answers.
+#[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that a test looks at"
+)]
+struct Told {
+    assignment: Option<Assignment>,
+    log: BTreeMap<u32, Vec<u8>>,
+    phases: Vec<String>,
+    objects: BTreeMap<String, Vec<u8>>,
+    outcome: Option<Outcome>,
+    released: bool,
+    heartbeats: u32,
+    lease_lost: bool,
+    cancel: bool,
+    away_for: u32,
+    refuse_token: bool,
+}
+
+type Hub = Arc<Mutex<Told>>;
+
+async fn answer(State(hub): State<Hub>, request: HttpRequest<Body>) -> Response {
+    let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
+    let body = axum::body::to_bytes(request.into_body(), 1 << 24)
+        .await
+        .unwrap();
+    let mut told = hub.lock().unwrap();
+    if told.refuse_token || headers["authorization"] != "Bearer secret" {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if path == "/worker/claim" {
+        return match told.assignment.take() {
+            Some(assignment) => axum::Json(assignment).into_response(),
+            None => StatusCode::NO_CONTENT.into_response(),
+        };
+    }
+    if told.away_for > 0 {
+        told.away_for -= 1;
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    if told.lease_lost {
+        return StatusCode::CONFLICT.into_response();
+    }
+    let parts: Vec<&str> = path.split('/').skip(5).collect();
+    attempt_call(&mut told, &parts, &headers, &body)
+}
+
+fn attempt_call(told: &mut Told, parts: &[&str], headers: &HeaderMap, body: &Bytes) -> Response {
+    match parts {
+        ["heartbeat"] => {
+            told.heartbeats += 1;
+            return axum::Json(Lease {
+                seconds: 1,
+                cancel: told.cancel,
+            })
+            .into_response();
+        }
+        ["context"] => return context_tar().into_response(),
+        ["log", number] => {
+            told.log.insert(number.parse().unwrap(), body.to_vec());
+        }
+        ["phases"] => {
+            let phase: serde_json::Value = serde_json::from_slice(body).unwrap();
+            told.phases.push(phase["name"].as_str().unwrap().to_owned());
+        }
+        ["objects", digest] => {
+            assert_eq!(headers["content-length"], body.len().to_string());
+            if Digest::of(body).to_string() != **digest {
+                return StatusCode::UNPROCESSABLE_ENTITY.into_response();
+            }
+            told.objects.insert((*digest).to_owned(), body.to_vec());
+        }
+        ["finish"] => told.outcome = Some(serde_json::from_slice(body).unwrap()),
+        ["release"] => told.released = true,
+        other => panic!("unknown call {other:?}"),
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+fn context_tar() -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    let text = b"Bootstrap: scratch\n";
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "tools/Singularity", &text[..])
+        .unwrap();
+    tar.into_inner().unwrap()
+}
+
+fn assignment() -> Assignment {
+    Assignment {
+        build: BuildId(uuid::Uuid::from_u128(1)),
+        attempt: 1,
+        lease: Lease {
+            seconds: 1,
+            cancel: false,
+        },
+        collection: "lab/tool".parse().unwrap(),
+        tag: Tag::latest(),
+        commit: "c0ffee".to_owned(),
+        commit_time: 1_600_000_000,
+        recipe: "tools/Singularity".to_owned(),
+        limits: Limits {
+            seconds: 60,
+            memory_bytes: 1 << 30,
+            processes: 100,
+            disk_bytes: 1 << 30,
+            log_bytes: 1 << 20,
+        },
+    }
+}
+
+/// A worker at work: stop it, and its scratch must be empty.
+struct Running {
+    hub: Hub,
+    scratch: TempDir,
+    stopping: CancellationToken,
+    ended: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+async fn start(told: Told, build: Arc<Build>) -> Running {
+    // A second installation is the only error, and harmless.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let hub = Arc::new(Mutex::new(told));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&hub));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let scratch = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        hub: format!("http://{address}").parse().unwrap(),
+        token: "secret".to_owned().into(),
+        name: "test".to_owned(),
+        engine: cooperage_image::Settings {
+            cache: scratch.path().join("cache"),
+            scratch: scratch.path().to_owned(),
+            registries: Registries::default(),
+            identity: Identity::default(),
+            network: Network::default(),
+        },
+    };
+    let stopping = CancellationToken::new();
+    let ended = tokio::spawn(run_with(
+        settings,
+        build,
+        stopping.clone().cancelled_owned(),
+    ));
+    Running {
+        hub,
+        scratch,
+        stopping,
+        ended,
+    }
+}
+
+impl Running {
+    async fn until(&self, reached: impl Fn(&Told) -> bool) {
+        for _ in 0..200 {
+            if reached(&self.hub.lock().unwrap()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the hub was not told what was expected");
+    }
+
+    /// Stops the worker, which must happen soon, and gives what it told the hub.
+    async fn stop(self) -> Told {
+        self.stopping.cancel();
+        tokio::time::timeout(Duration::from_secs(5), self.ended)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        let left = std::fs::read_dir(self.scratch.path()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["worker.lock"]);
+        std::mem::take(&mut *self.hub.lock().unwrap())
+    }
+}
+
+fn quick_build() -> Arc<Build> {
+    Arc::new(
+        |request: &Request, events: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| {
+            assert_eq!(request.definition, b"Bootstrap: scratch\n");
+            events(Event::Phase(Phase::Base));
+            events(Event::Info("starting"));
+            events(Event::Phase(Phase::Post));
+            events(Event::Output(b"hello from %post\n"));
+            Ok(write_image(&request.output))
+        },
+    )
+}
+
+fn write_image(path: &Path) -> BuiltImage {
+    let content = vec![7; 300_000];
+    std::fs::write(path, &content).unwrap();
+    let digest = hex::decode(Digest::of(&content).hex()).unwrap();
+    BuiltImage {
+        path: path.to_owned(),
+        size: content.len() as u64,
+        sha256: digest.try_into().unwrap(),
+        md5: [1; 16],
+        facts: Facts::default(),
+    }
+}
+
+/// A build that goes on until it is stopped.
+fn endless_build() -> Arc<Build> {
+    Arc::new(
+        |_: &Request, events: &(dyn Fn(Event<'_>) + Sync), cancel: &Cancel| {
+            events(Event::Output(b"begun\n"));
+            while !cancel.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(EngineError::Cancelled)
+        },
+    )
+}
+
+fn with_one_build() -> Told {
+    Told {
+        assignment: Some(assignment()),
+        ..Told::default()
+    }
+}
+
+#[tokio::test]
+async fn a_claimed_build_is_logged_uploaded_and_finished() {
+    let running = start(with_one_build(), quick_build()).await;
+
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    let log: Vec<u8> = told.log.into_values().flatten().collect();
+    assert_eq!(
+        String::from_utf8(log).unwrap(),
+        "INFO:    starting\nhello from %post\n"
+    );
+    assert_eq!(told.phases, ["fetch", "base", "post", "upload"]);
+    let Some(Outcome::Succeeded(image)) = told.outcome else {
+        panic!("{:?}", told.outcome)
+    };
+    assert_eq!(image.layout.size(), 300_000);
+    assert_eq!(
+        told.objects.keys().collect::<Vec<_>>(),
+        [&image.digest.to_string()]
+    );
+    assert!(!told.released);
+}
+
+#[tokio::test]
+async fn a_hub_that_is_away_for_a_moment_loses_nothing() {
+    let told = Told {
+        away_for: 6,
+        ..with_one_build()
+    };
+
+    let running = start(told, quick_build()).await;
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    assert!(
+        matches!(told.outcome, Some(Outcome::Succeeded(_))),
+        "{:?}",
+        told.outcome
+    );
+    let log: Vec<u8> = told.log.into_values().flatten().collect();
+    assert!(log.ends_with(b"hello from %post\n"));
+}
+
+#[tokio::test]
+async fn a_lost_lease_stops_the_build_and_nothing_more_is_told() {
+    let running = start(with_one_build(), endless_build()).await;
+    running
+        .until(|told| !told.log.is_empty() && told.heartbeats > 0)
+        .await;
+
+    running.hub.lock().unwrap().lease_lost = true;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    running.hub.lock().unwrap().lease_lost = false;
+    let told = running.stop().await;
+
+    assert_eq!((told.outcome, told.released), (None, false));
+}
+
+#[tokio::test]
+async fn a_lease_that_runs_out_without_contact_stops_the_build() {
+    let running = start(with_one_build(), endless_build()).await;
+    running.until(|told| told.heartbeats > 0).await;
+
+    running.hub.lock().unwrap().away_for = u32::MAX;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    running.hub.lock().unwrap().away_for = 0;
+    let told = running.stop().await;
+
+    assert_eq!((told.outcome, told.released), (None, false));
+}
+
+#[tokio::test]
+async fn a_cancelled_build_is_finished_as_cancelled() {
+    let running = start(with_one_build(), endless_build()).await;
+    running.until(|told| !told.log.is_empty()).await;
+
+    running.hub.lock().unwrap().cancel = true;
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    let Some(Outcome::Failed(failure)) = told.outcome else {
+        panic!("{:?}", told.outcome)
+    };
+    assert_eq!(failure.kind, FailureKind::Cancelled);
+}
+
+#[tokio::test]
+async fn a_worker_that_shuts_down_hands_its_build_back() {
+    let running = start(with_one_build(), endless_build()).await;
+    running.until(|told| !told.log.is_empty()).await;
+
+    let told = running.stop().await;
+
+    assert_eq!((told.outcome, told.released), (None, true));
+}
+
+#[tokio::test]
+async fn a_failed_script_is_told_with_section_and_status_also_in_the_log() {
+    let build = |_: &Request, _: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| {
+        Err(EngineError::Script {
+            section: "post".to_owned(),
+            status: 3,
+        })
+    };
+    let running = start(with_one_build(), Arc::new(build)).await;
+
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    let Some(Outcome::Failed(failure)) = told.outcome else {
+        panic!("{:?}", told.outcome)
+    };
+    assert_eq!(
+        (failure.section.as_deref(), failure.status),
+        (Some("%post"), Some(3))
+    );
+    let log: Vec<u8> = told.log.into_values().flatten().collect();
+    assert_eq!(log, b"FATAL:   %post ended with exit status 3\n");
+}
+
+#[tokio::test]
+async fn an_engine_that_panics_fails_the_build_and_not_the_worker() {
+    let build = |_: &Request, _: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| panic!("broken");
+    let running = start(with_one_build(), Arc::new(build)).await;
+
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    let Some(Outcome::Failed(failure)) = told.outcome else {
+        panic!("{:?}", told.outcome)
+    };
+    assert_eq!(failure.kind, FailureKind::Internal);
+}
+
+#[tokio::test]
+async fn a_wrong_token_ends_the_worker() {
+    let running = start(
+        Told {
+            refuse_token: true,
+            ..Told::default()
+        },
+        quick_build(),
+    )
+    .await;
+
+    let ended = running.ended.await.unwrap();
+
+    assert!(matches!(ended, Err(Error::Unauthorized(_))), "{ended:?}");
+}
