@@ -1,5 +1,6 @@
 //! Everything that the program reads from its environment.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -84,12 +85,13 @@ pub(crate) fn cache_folder() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/var/cache/cooperage"))
 }
 
-/// Folder of temporary trees: on a disk, as they are large.
+/// Folder of temporary trees: on a disk, as they are large, and one for each user.
 pub(crate) fn scratch_folder() -> PathBuf {
     ["COOPERAGE_TMPDIR", "TMPDIR"]
         .into_iter()
         .find_map(variable)
         .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
+        .join(format!("cooperage-{}", nix::unistd::getuid()))
 }
 
 /// The account for the registry of a base: Apptainer's names first, then Singularity's, then
@@ -103,6 +105,24 @@ pub(crate) fn registry_credentials() -> Credentials {
             Some((name, password.into()))
         });
     Credentials { account }
+}
+
+/// Files with accounts for registries, the most specific first.
+pub(crate) fn account_files() -> Vec<PathBuf> {
+    let home = variable("HOME").map(PathBuf::from);
+    let docker = variable("DOCKER_CONFIG").map(|folder| PathBuf::from(folder).join("config.json"));
+    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    [in_home(".apptainer/docker-config.json"), docker, in_home(".docker/config.json")]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The caller's variables, of which the engine passes some on to scripts.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The time of reproducible builds.

@@ -173,6 +173,7 @@ impl Making<'_> {
             test: true,
             limits: limits(assignment.limits),
             credentials: Credentials::default(),
+            account_files: Vec::new(),
             epoch: Some(assignment.commit_time),
         })
     }

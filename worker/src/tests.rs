@@ -163,6 +163,7 @@ async fn start(told: Told, build: Arc<Build>) -> Running {
             registries: Registries::default(),
             identity: Identity::default(),
             network: Network::default(),
+            environment: std::collections::BTreeMap::new(),
         },
     };
     let stopping = CancellationToken::new();

@@ -49,6 +49,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         registries: args.registries.registries(),
         identity: cooperage_image::sandbox::Identity::default(),
         network: cooperage_image::sandbox::Network::default(),
+        environment: config::environment(),
     });
     let cancel = Cancel::default();
     cancel_on_signals(&cancel)?;
@@ -81,6 +82,7 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         test: !args.notest,
         limits: Limits::default(),
         credentials: config::registry_credentials(),
+        account_files: config::account_files(),
         epoch: config::source_date_epoch()?,
     })
 }

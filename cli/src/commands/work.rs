@@ -37,9 +37,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let token = std::fs::read_to_string(&args.token_file)
         .with_context(|| format!("reading {}", args.token_file.display()))?;
-    let scratch = args.scratch.unwrap_or_else(|| {
-        config::scratch_folder().join(format!("cooperage-worker-{}", nix::unistd::getuid()))
-    });
+    let scratch = args.scratch.unwrap_or_else(config::scratch_folder);
     let settings = Settings {
         hub: args.hub,
         token: token.trim().to_owned().into(),
@@ -50,6 +48,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             registries: args.registries.registries(),
             identity: cooperage_image::sandbox::Identity::default(),
             network: cooperage_image::sandbox::Network::default(),
+            environment: config::environment(),
         },
     };
     let runtime = tokio::runtime::Runtime::new()?;
