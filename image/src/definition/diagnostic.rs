@@ -70,6 +70,11 @@ impl<'a> Report<'a> {
         self.has_error
     }
 
+    /// Whether one more error would not be told; spares the work of wording it.
+    pub(super) fn is_full(&self) -> bool {
+        self.has_error && self.diagnostics.len() >= MOST_DIAGNOSTICS
+    }
+
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.diagnostics
     }

@@ -154,9 +154,7 @@ fn by_key(entries: Vec<Entry>, report: &mut Report<'_>) -> BTreeMap<String, Entr
             .trim_end_matches(|letter: char| letter.is_ascii_digit());
         let is_known = KEYS.contains(&entry.key.as_str()) || stem == "otherurl";
         if !is_known {
-            let text = Text::new(format!("unknown header key {}", quoted(&entry.key)));
-            let help = suggest::help(&entry.key, KEYS, "");
-            report.error("unknown-header-key", &entry.key_range, text.help(help));
+            report_unknown(&entry, report);
             continue;
         }
         let range = entry.key_range.clone();
@@ -167,6 +165,15 @@ fn by_key(entries: Vec<Entry>, report: &mut Report<'_>) -> BTreeMap<String, Entr
         }
     }
     by_key
+}
+
+fn report_unknown(entry: &Entry, report: &mut Report<'_>) {
+    if report.is_full() {
+        return;
+    }
+    let text = Text::new(format!("unknown header key {}", quoted(&entry.key)));
+    let help = suggest::help(&entry.key, KEYS, "");
+    report.error("unknown-header-key", &entry.key_range, text.help(help));
 }
 
 /// The keys of a header.

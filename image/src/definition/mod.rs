@@ -73,7 +73,6 @@ impl fmt::Debug for Definition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Definition")
-            .field("stages", &self.stages)
             .field("text", &self.redacted())
             .finish_non_exhaustive()
     }

@@ -156,6 +156,9 @@ pub(super) fn labels(section: &RawSection<'_>) -> Vec<(String, String)> {
 }
 
 fn report_unknown(section: &RawSection<'_>, report: &mut Report<'_>) {
+    if report.is_full() {
+        return;
+    }
     let known: Vec<&str> = SECTIONS.iter().chain(app::SECTIONS).copied().collect();
     let first_word = section.name.split_whitespace().next().unwrap_or_default();
     let (message, help) = if first_word.is_empty() {
