@@ -64,8 +64,10 @@ fn body(script: Option<&Script>) -> &str {
     script.map_or("", |script| script.body.as_str())
 }
 
-/// Code, line, column and length of the only diagnostic.
-fn only_problem(text: &str) -> (&'static str, u32, u32, u32) {
+/// Code, line, column and length.
+type Problem = (&'static str, u32, u32, u32);
+
+fn only_problem(text: &str) -> Problem {
     let found = diagnostics(text);
     assert_eq!(found.len(), 1, "{found:?}");
     (
@@ -448,8 +450,8 @@ fn a_script_in_the_image_has_a_shebang_and_a_blank_line() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
-    let cases = [
+fn what_is_wrong_in_a_header_is_told_with_its_place() {
+    refuse(&[
         ("", ("empty-definition", 1, 1, 1)),
         ("\n# only a comment\n", ("empty-definition", 1, 1, 1)),
         (
@@ -475,6 +477,13 @@ fn what_is_wrong_is_told_with_its_place() {
             "Bootstrap: yum\nMirrorURL: x\n",
             ("unsupported-agent", 1, 12, 3),
         ),
+        ("Bootstrap: scratch\nA\u{0}B\n", ("binary-file", 2, 2, 1)),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_in_a_section_is_told_with_its_place() {
+    refuse(&[
         (
             "Bootstrap: scratch\n  %enviroment\n",
             ("unknown-section", 2, 3, 11),
@@ -504,10 +513,12 @@ fn what_is_wrong_is_told_with_its_place() {
             "Bootstrap: scratch\n%post\n ä {{ A }}\n",
             ("undefined-build-argument", 3, 4, 7),
         ),
-        ("Bootstrap: scratch\nA\u{0}B\n", ("binary-file", 2, 2, 1)),
-    ];
+    ]);
+}
+
+fn refuse(cases: &[(&str, Problem)]) {
     for (text, expected) in cases {
-        assert_eq!(only_problem(text), expected, "{text:?}");
+        assert_eq!(only_problem(text), *expected, "{text:?}");
         assert!(
             parse(text.as_bytes(), &BTreeMap::new())
                 .definition

@@ -141,7 +141,7 @@ fn large_hostile_definitions_are_answered_soon() {
 fn many_different_apps_are_answered_soon() {
     let mut text = "Bootstrap: scratch\n".to_owned();
     for number in 0..50_000 {
-        text.push_str(&format!("%apprun {number}\n"));
+        text.extend([format!("%apprun {number}\n")]);
     }
 
     let parsed = parse(text.as_bytes(), &BTreeMap::new());

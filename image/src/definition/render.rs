@@ -25,12 +25,14 @@ pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
     let mut rendered =
         format!("{severity}[{code}]: {message}\n{margin}--> {name}:{line}:{column}\n");
     if let Some((source, underline)) = excerpt(diagnostic, text) {
-        rendered.push_str(&format!(
-            "{margin} |\n{number} | {source}\n{margin} | {underline}\n"
-        ));
+        rendered.extend([
+            format!("{margin} |\n"),
+            format!("{number} | {source}\n"),
+            format!("{margin} | {underline}\n"),
+        ]);
     }
     if let Some(help) = help {
-        rendered.push_str(&format!("{margin} = help: {help}\n"));
+        rendered.extend([&margin, " = help: ", help, "\n"]);
     }
     rendered
 }
