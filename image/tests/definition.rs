@@ -589,10 +589,15 @@ fn a_typing_error_gets_the_word_that_was_meant() {
             "did you mean `%applabels`?",
         ),
         ("Bootstrap: Docker\nFrom: x\n", "did you mean `docker`?"),
+        (
+            "Bootstrap: scratch\n% environment\n",
+            "no space stands before the name: `%environment`",
+        ),
     ];
     for (text, expected) in cases {
         let found = diagnostics(text);
 
+        assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].help.as_deref(), Some(expected), "{text:?}");
     }
 }
@@ -609,4 +614,22 @@ fn a_diagnostic_is_shown_with_its_line_and_a_caret() {
          --> Singularity:2:3\n  |\n2 |   %enviroment\n  |   ^^^^^^^^^^^\n  \
          = help: did you mean `%environment`?\n"
     );
+}
+
+#[test]
+fn a_diagnostic_never_shows_a_secret() {
+    for text in [
+        "Bootstrap: docker\nFrom: x\n  Password: sup3rsecret\n",
+        "Bootstrap: docker\nFrom: x\nPasword: sup3rsecret\n",
+        "Bootstrap: docker\nFrom: x\npassword sup3rsecret\n",
+        "Bootstrap: docker\nFrom: x\nToken: a\nToken: sup3rsecret\n",
+    ] {
+        let found = diagnostics(text);
+
+        assert!(!found.is_empty(), "{text:?}");
+        for diagnostic in &found {
+            let shown = render(diagnostic, "Singularity", text);
+            assert!(!shown.contains("sup3rsecret"), "{shown}");
+        }
+    }
 }
