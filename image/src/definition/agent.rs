@@ -82,6 +82,9 @@ pub struct Debootstrap {
 /// The agent of a header.
 pub(super) fn bootstrap(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Bootstrap> {
     let Some(agent) = keys.value("bootstrap") else {
+        if keys.is_broken {
+            return None;
+        }
         let text = Text::new("header has no `Bootstrap`").help(
             "a definition begins with `Bootstrap: docker` and `From: …`, or another agent: \
              debootstrap, localimage, scratch",

@@ -185,7 +185,7 @@ fn placeholders(line: &str) -> Vec<Placeholder<'_>> {
     let mut found = Vec::new();
     let mut position = 0;
     while let Some(open) = line[position..].find("{{").map(|offset| position + offset) {
-        if is_comment(&line[position..open + 1]) {
+        if is_comment(&line[position..=open]) {
             break;
         }
         match name_at(line, open + 2) {

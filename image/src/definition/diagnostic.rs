@@ -46,7 +46,7 @@ impl Diagnostic {
 pub(super) struct Report<'a> {
     places: Places<'a>,
     diagnostics: Vec<Diagnostic>,
-    has_error: bool,
+    errors: usize,
 }
 
 impl<'a> Report<'a> {
@@ -54,7 +54,7 @@ impl<'a> Report<'a> {
         Self {
             places,
             diagnostics: Vec::new(),
-            has_error: false,
+            errors: 0,
         }
     }
 
@@ -66,8 +66,14 @@ impl<'a> Report<'a> {
         &mut self.places
     }
 
-    pub(super) fn has_error(&self) -> bool {
-        self.has_error
+    /// How many errors there were, also those that are not told.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// Whether one more error would not be told; spares the work of wording it.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors > 0 && self.diagnostics.len() >= MOST_DIAGNOSTICS
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
@@ -75,7 +81,7 @@ impl<'a> Report<'a> {
     }
 
     pub(super) fn error(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
-        self.has_error = true;
+        self.errors += 1;
         self.add(Severity::Error, code, |places| places.locate(at), text);
     }
 
@@ -85,7 +91,7 @@ impl<'a> Report<'a> {
 
     /// An error whose range counts in the text before arguments were filled in.
     pub(super) fn error_in_original(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
-        self.has_error = true;
+        self.errors += 1;
         self.add(
             Severity::Error,
             code,
@@ -140,7 +146,14 @@ impl Text {
 
 /// User input as it may stand in a message: short, and without control characters.
 pub(super) fn quoted(word: &str) -> String {
-    let mut short: String = word.chars().take(60).flat_map(char::escape_debug).collect();
+    let shown = |letter: char| {
+        if letter.is_control() {
+            '\u{fffd}'
+        } else {
+            letter
+        }
+    };
+    let mut short: String = word.chars().take(60).map(shown).collect();
     if word.chars().nth(60).is_some() {
         short.push('…');
     }

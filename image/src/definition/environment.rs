@@ -15,7 +15,7 @@ pub(super) fn assignments(section: &RawSection<'_>, report: &mut Report<'_>) -> 
         let text = line.text.trim();
         if has_content(text) {
             let (name, value) = assignment(text)?;
-            shell.push_str(&format!("export {name}={}\n", quoted(value)));
+            shell.extend(["export ", name, "=", &quoted(value), "\n"]);
             first = first.or(Some(line.range_of(text)));
         } else {
             shell.push_str(line.text);

@@ -1,5 +1,6 @@
 //! The `Key: value` lines of a header.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -46,6 +47,9 @@ const SECRET_KEYS: &[&str] = &["username", "password", "token"];
 
 /// Keys whose values are secrets also where they stand elsewhere in the definition.
 const STRONG_SECRET_KEYS: &[&str] = &["password", "token"];
+
+/// What is shown instead of a secret.
+pub(super) const REDACTED: &str = "[redacted]";
 
 /// What must not be shown.
 #[derive(Default, Clone)]
@@ -119,13 +123,27 @@ fn content<'a>(line: &Line<'a>) -> &'a str {
 }
 
 fn report_missing_colon(range: Range<usize>, text: &str, report: &mut Report<'_>) {
-    let message = format!("header line {} has no colon", quoted(text));
+    let message = format!("header line {} has no colon", quoted(&without_secret(text)));
     let help = "a header line is `Key: value`; sections begin with a percent sign";
     report.error(
         "header-without-colon",
         &range,
         Text::new(message).help(help),
     );
+}
+
+/// A line as it may be shown: without the value if it is a secret of a header.
+pub(super) fn without_secret(line: &str) -> Cow<'_, str> {
+    let text = line.trim_start();
+    let end = text.find(|letter: char| letter == ':' || letter.is_whitespace());
+    let key = &text[..end.unwrap_or(text.len())];
+    let has_colon = text[key.len()..].starts_with(':');
+    let is_misspelt = has_colon && suggest::nearest(key, SECRET_KEYS).is_some();
+    if !is_misspelt && !SECRET_KEYS.contains(&key.to_lowercase().as_str()) {
+        return Cow::Borrowed(line);
+    }
+    let indentation = &line[..line.len() - text.len()];
+    Cow::Owned(format!("{indentation}{key}: {REDACTED}"))
 }
 
 fn secrets(entries: &[Entry]) -> Secrets {
@@ -154,9 +172,7 @@ fn by_key(entries: Vec<Entry>, report: &mut Report<'_>) -> BTreeMap<String, Entr
             .trim_end_matches(|letter: char| letter.is_ascii_digit());
         let is_known = KEYS.contains(&entry.key.as_str()) || stem == "otherurl";
         if !is_known {
-            let text = Text::new(format!("unknown header key {}", quoted(&entry.key)));
-            let help = suggest::help(&entry.key, KEYS, "");
-            report.error("unknown-header-key", &entry.key_range, text.help(help));
+            report_unknown(&entry, report);
             continue;
         }
         let range = entry.key_range.clone();
@@ -169,21 +185,36 @@ fn by_key(entries: Vec<Entry>, report: &mut Report<'_>) -> BTreeMap<String, Entr
     by_key
 }
 
+fn report_unknown(entry: &Entry, report: &mut Report<'_>) {
+    if report.is_full() {
+        return;
+    }
+    let text = Text::new(format!("unknown header key {}", quoted(&entry.key)));
+    let help = suggest::help(&entry.key, KEYS, "");
+    report.error("unknown-header-key", &entry.key_range, text.help(help));
+}
+
 /// The keys of a header.
 pub(super) struct Keys<'s> {
     entries: BTreeMap<String, Entry>,
     stage: &'s RawStage<'s>,
+    /// Whether a line was not understood: what is missing may be in that line.
+    pub(super) is_broken: bool,
 }
 
 impl<'s> Keys<'s> {
     /// Reads the keys of a stage's header, and what of them must not be shown.
     pub(super) fn read(stage: &'s RawStage<'s>, report: &mut Report<'_>) -> (Self, Secrets) {
+        let errors = report.errors();
         let entries = entries(&stage.header, report);
         let secrets = secrets(&entries);
+        let entries = by_key(entries, report);
+        let is_broken = report.errors() > errors;
         (
             Self {
-                entries: by_key(entries, report),
+                entries,
                 stage,
+                is_broken,
             },
             secrets,
         )

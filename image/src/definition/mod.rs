@@ -1,8 +1,8 @@
 //! The definition file: its grammar, and what is wrong with one.
 //!
-//! A definition goes through four steps: [`source`] makes text and places of bytes, [`arguments`]
-//! fills in the build arguments, [`scan`] cuts stages, headers and sections, and [`header`] and
-//! [`stage`] judge them. Everything that is wrong is reported at once, with its place.
+//! A definition goes through four steps: `source` makes text and places of bytes, `arguments`
+//! fills in the build arguments, `scan` cuts stages, headers and sections, and `header` and
+//! `stage` judge them. Everything that is wrong is reported at once, with its place.
 
 mod agent;
 mod app;
@@ -73,7 +73,6 @@ impl fmt::Debug for Definition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Definition")
-            .field("stages", &self.stages)
             .field("text", &self.redacted())
             .finish_non_exhaustive()
     }
@@ -99,7 +98,7 @@ pub fn parse(text: &[u8], build_args: &BTreeMap<String, String>) -> Parsed {
         .collect();
     raw.retain(|stage| !stage.is_empty());
     let (stages, secrets) = stages(&raw, &mut report);
-    let definition = if report.has_error() {
+    let definition = if report.errors() > 0 {
         None
     } else {
         Some(Definition {

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use super::keys::Secrets;
-
-const INSTEAD: &str = "[redacted]";
+use super::keys::{REDACTED, Secrets};
 
 /// Shorter values (`no`, for instance) are ordinary words elsewhere.
 const SHORTEST: usize = 4;
@@ -29,7 +27,7 @@ pub(super) fn redact(text: &str, secrets: &Secrets) -> String {
         }
         if range.start >= copied {
             redacted.push_str(&text[copied..range.start]);
-            redacted.push_str(INSTEAD);
+            redacted.push_str(REDACTED);
         }
         copied = range.end;
     }

@@ -1,12 +1,16 @@
 //! How a diagnostic looks in a terminal or a log.
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::keys::without_secret;
 use super::source::without_mark;
 
 /// How much of a long line is shown.
 const WIDTH: usize = 120;
 
 /// A diagnostic with its line of the definition, and a caret under what is meant.
+///
+/// # Security
+/// Values of user names, passwords and tokens are left out.
 pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
     let severity = match diagnostic.severity {
         Severity::Error => "error",
@@ -25,12 +29,14 @@ pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
     let mut rendered =
         format!("{severity}[{code}]: {message}\n{margin}--> {name}:{line}:{column}\n");
     if let Some((source, underline)) = excerpt(diagnostic, text) {
-        rendered.push_str(&format!(
-            "{margin} |\n{number} | {source}\n{margin} | {underline}\n"
-        ));
+        rendered.extend([
+            format!("{margin} |\n"),
+            format!("{number} | {source}\n"),
+            format!("{margin} | {underline}\n"),
+        ]);
     }
     if let Some(help) = help {
-        rendered.push_str(&format!("{margin} = help: {help}\n"));
+        rendered.extend([&margin, " = help: ", help, "\n"]);
     }
     rendered
 }
@@ -47,7 +53,7 @@ fn excerpt(diagnostic: &Diagnostic, text: &str) -> Option<(String, String)> {
     } else {
         0
     };
-    let shown: String = line
+    let shown: String = without_secret(line)
         .chars()
         .skip(skipped)
         .take(WIDTH)

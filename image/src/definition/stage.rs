@@ -156,11 +156,16 @@ pub(super) fn labels(section: &RawSection<'_>) -> Vec<(String, String)> {
 }
 
 fn report_unknown(section: &RawSection<'_>, report: &mut Report<'_>) {
+    if report.is_full() {
+        return;
+    }
     let known: Vec<&str> = SECTIONS.iter().chain(app::SECTIONS).copied().collect();
     let first_word = section.name.split_whitespace().next().unwrap_or_default();
     let (message, help) = if first_word.is_empty() {
-        let help = "a line that begins with a percent sign begins a section, also in a script";
-        ("section has no name".to_owned(), help.to_owned())
+        (
+            "section has no name".to_owned(),
+            help_for_nameless(section, &known),
+        )
     } else if first_word != section.name && known.contains(&first_word.to_lowercase().as_str()) {
         let message = format!("section name {} has a tab", quoted(section.name));
         (message, "only a space may follow the name".to_owned())
@@ -173,4 +178,14 @@ fn report_unknown(section: &RawSection<'_>, report: &mut Report<'_>) {
         &section.name_range(),
         Text::new(message).help(help),
     );
+}
+
+fn help_for_nameless(section: &RawSection<'_>, known: &[&str]) -> String {
+    let next_word = section.args.split_whitespace().next().unwrap_or_default();
+    match suggest::nearest(next_word, known) {
+        Some(near) => format!("no space stands before the name: `%{near}`"),
+        None => {
+            "a line that begins with a percent sign begins a section, also in a script".to_owned()
+        }
+    }
 }

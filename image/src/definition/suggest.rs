@@ -19,13 +19,11 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// `did you mean …?`, or else the list of all that is known.
 pub(super) fn help(word: &str, known: &[&str], prefix: &str) -> String {
-    match nearest(word, known) {
-        Some(near) => format!("did you mean `{prefix}{near}`?"),
-        None => {
-            let all: Vec<String> = known.iter().map(|name| format!("{prefix}{name}")).collect();
-            format!("known are {}", all.join(", "))
-        }
+    if let Some(near) = nearest(word, known) {
+        return format!("did you mean `{prefix}{near}`?");
     }
+    let all: Vec<String> = known.iter().map(|name| format!("{prefix}{name}")).collect();
+    format!("known are {}", all.join(", "))
 }
 
 fn is_abbreviation(word: &[char], candidate: &str) -> bool {

@@ -57,7 +57,7 @@ pub fn post_with_apps(stage: &Stage) -> Option<Script> {
         let body = &install.body;
         script
             .body
-            .push_str(&format!("\ncd /\n. {base}\ncd {root}\n{body}\ncd /\n"));
+            .extend(["\ncd /\n. ", &base, "\ncd ", &root, "\n", body, "\ncd /\n"]);
     }
     post.filter(|post| !post.is_blank())
 }
@@ -127,7 +127,7 @@ fn base_environment(name: &str) -> String {
     ];
     let mut script = "#!/bin/sh\n".to_owned();
     for (variable, value) in variables {
-        script.push_str(&format!("export {variable}={value}\n"));
+        script.extend(["export ", variable, "=", &value, "\n"]);
     }
     script
 }
@@ -176,10 +176,8 @@ fn variables_of(app: &AppOfStage) -> String {
     let mut script = String::new();
     for (variable, value) in variables {
         if let Some(value) = value {
-            script.push_str(&format!(
-                "export {variable}_{suffix}={}\n",
-                single_quoted(&value)
-            ));
+            let value = single_quoted(&value);
+            script.extend(["export ", variable, "_", &suffix, "=", &value, "\n"]);
         }
     }
     script

@@ -48,3 +48,6 @@ pub struct Scripts {
     /// The `%environment` as shell.
     pub environment: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,11 +88,11 @@ fn environment(env: &[String]) -> String {
         if !is_name(name) {
             continue;
         }
-        script.push_str(&match value {
+        script.extend([match value {
             Some(value) if name == "PATH" => format!("export PATH=\"{}\"\n", escaped(value)),
             Some(value) => format!("export {name}=\"${{{name}:-{}}}\"\n", default(value)),
             None => format!("export {name}=\"${{{name}:-}}\"\n"),
-        });
+        }]);
     }
     script
 }
@@ -162,26 +162,28 @@ fn runscript(config: &OciConfig, include_cmd: bool) -> String {
         return SHELL.to_owned();
     }
     let mut script = "#!/bin/sh\n".to_owned();
-    script.push_str(&format!(
-        "OCI_ENTRYPOINT={}\n",
-        single_quoted(&double_quoted(entrypoint))
-    ));
-    script.push_str(&format!(
-        "OCI_CMD={}\n\n",
-        single_quoted(&double_quoted(cmd))
-    ));
+    script.extend([
+        format!(
+            "OCI_ENTRYPOINT={}\n",
+            single_quoted(&double_quoted(entrypoint))
+        ),
+        format!("OCI_CMD={}\n\n", single_quoted(&double_quoted(cmd))),
+    ]);
     script.push_str("if [ -n \"${SINGULARITY_NO_EVAL:-}\" ]; then\n");
     if !cmd.is_empty() {
         let words = joined(cmd, single_quoted);
-        script.push_str(&format!(
-            "    if [ $# -eq 0 ]; then\n        set -- {words}\n    fi\n"
-        ));
+        script.extend([
+            "    if [ $# -eq 0 ]; then\n        set -- ",
+            &words,
+            "\n    fi\n",
+        ]);
     }
     if !entrypoint.is_empty() {
-        script.push_str(&format!(
-            "    set -- {} \"$@\"\n",
-            joined(entrypoint, single_quoted)
-        ));
+        script.extend([
+            "    set -- ",
+            &joined(entrypoint, single_quoted),
+            " \"$@\"\n",
+        ]);
     }
     script.push_str("    exec \"$@\"\nfi\n");
     script.push_str(EVALUATE);

@@ -106,6 +106,6 @@ fn append_environment(tree: &Tree, environment: &str) -> Result<()> {
     let mut script = tree
         .text(ENVIRONMENT)?
         .unwrap_or_else(|| "#!/bin/sh\n".to_owned());
-    script.push_str(&format!("\n{environment}\n"));
+    script.extend(["\n", environment, "\n"]);
     tree.write(ENVIRONMENT, &script, SCRIPT)
 }

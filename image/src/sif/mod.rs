@@ -32,3 +32,6 @@ pub enum SifError {
     #[error("{0}")]
     Contents(String),
 }
+
+#[cfg(test)]
+mod tests;

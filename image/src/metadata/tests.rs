@@ -1,0 +1,450 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{
+    BaseKind, InspectFacts, MetadataOfStage, OciConfig, build_date, install_apps, install_base,
+    install_oci_config, install_stage, post_with_apps,
+};
+use crate::definition::{Definition, parse};
+
+const HELLO_ELF: [u8; 20] = [
+    0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 183, 0,
+];
+
+fn definition(text: &str) -> Definition {
+    let parsed = parse(text.as_bytes(), &BTreeMap::new());
+    parsed
+        .definition
+        .unwrap_or_else(|| panic!("{:?}", parsed.diagnostics))
+}
+
+/// A fresh tree with the base of an image.
+fn fresh() -> TempDir {
+    let root = TempDir::new().unwrap();
+    install_base(root.path(), BaseKind::Fresh).unwrap();
+    root
+}
+
+fn read(root: &TempDir, path: &str) -> String {
+    fs::read_to_string(root.path().join(path)).unwrap()
+}
+
+fn install(root: &TempDir, text: &str) -> InspectFacts {
+    let definition = definition(text);
+    let stage = definition.stages.last().unwrap();
+    let metadata = MetadataOfStage::new(&definition, stage, 1_627_913_376);
+    let travelled = serde_json::from_str(&serde_json::to_string(&metadata).unwrap()).unwrap();
+    install_apps(root.path(), &metadata.apps).unwrap();
+    install_stage(root.path(), &travelled).unwrap()
+}
+
+fn oci(json: &str) -> OciConfig {
+    serde_json::from_str(json).unwrap()
+}
+
+/// What a shell prints that runs a script of the tree.
+fn run(root: &TempDir, script: &str, args: &[&str], no_eval: bool) -> String {
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg(root.path().join(script))
+        .args(args)
+        .env("HOME", "/home/me");
+    if no_eval {
+        command.env("SINGULARITY_NO_EVAL", "1");
+    }
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_fresh_base_has_what_runtimes_look_for() {
+    let root = fresh();
+
+    for script in [
+        "actions/exec",
+        "actions/run",
+        "actions/shell",
+        "runscript",
+        "env/99-base.sh",
+    ] {
+        let path = root.path().join(".singularity.d").join(script);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o755,
+            "{script}"
+        );
+    }
+    for (link, target) in [
+        ("singularity", "runscript"),
+        ("environment", "env/90-environment.sh"),
+    ] {
+        let found = fs::read_link(root.path().join(link)).unwrap();
+        assert_eq!(found, Path::new(".singularity.d").join(target));
+    }
+    assert_eq!(read(&root, "etc/resolv.conf"), "");
+    assert!(root.path().join("var/tmp").is_dir());
+}
+
+#[test]
+fn the_scripts_of_the_base_are_valid_shell() {
+    let root = fresh();
+
+    for folder in ["actions", "env"] {
+        for entry in fs::read_dir(root.path().join(".singularity.d").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let status = Command::new("/bin/sh")
+                .arg("-n")
+                .arg(&path)
+                .status()
+                .unwrap();
+            assert!(status.success(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_base_of_a_local_image_keeps_what_it_has() {
+    let root = fresh();
+    fs::write(root.path().join(".singularity.d/runscript"), "mine").unwrap();
+    fs::write(root.path().join("etc/hosts"), "127.0.0.1 here").unwrap();
+    fs::remove_file(root.path().join(".singularity.d/actions/test")).unwrap();
+
+    install_base(root.path(), BaseKind::LocalImage).unwrap();
+
+    assert_eq!(read(&root, ".singularity.d/runscript"), "mine");
+    assert_eq!(read(&root, "etc/hosts"), "127.0.0.1 here");
+    assert!(root.path().join(".singularity.d/actions/test").exists());
+}
+
+#[test]
+fn links_that_an_image_left_are_replaced_and_not_followed() {
+    let root = TempDir::new().unwrap();
+    let victim = TempDir::new().unwrap();
+    let file = victim.path().join("file");
+    fs::write(&file, "untouched").unwrap();
+    fs::create_dir_all(root.path().join("etc")).unwrap();
+    symlink(victim.path(), root.path().join(".singularity.d")).unwrap();
+    symlink(victim.path(), root.path().join("scif")).unwrap();
+    symlink(&file, root.path().join("etc/hosts")).unwrap();
+    install_base(root.path(), BaseKind::Fresh).unwrap();
+    for name in [
+        "labels.json",
+        "Singularity",
+        "test",
+        "env/90-environment.sh",
+    ] {
+        let path = root.path().join(".singularity.d").join(name);
+        if path.exists() {
+            fs::remove_file(&path).unwrap();
+        }
+        symlink(&file, path).unwrap();
+    }
+
+    install(
+        &root,
+        "Bootstrap: scratch\n%environment\nexport A=b\n%test\ntrue\n%labels\na b\n%apprun x\ntrue\n",
+    );
+
+    assert_eq!(fs::read_to_string(&file).unwrap(), "untouched");
+    assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 1);
+    assert!(read(&root, ".singularity.d/env/90-environment.sh").contains("export A=b"));
+}
+
+#[test]
+fn variables_of_the_base_have_their_literal_values() {
+    let root = fresh();
+    let value = "a  b \"c\" 'd' $HOME `id` \\ } \n e";
+    let env = vec![
+        format!("ODD={value}"),
+        "1BAD=x".to_owned(),
+        "EMPTY".to_owned(),
+    ];
+
+    install_oci_config(
+        root.path(),
+        &OciConfig {
+            env: Some(env),
+            ..OciConfig::default()
+        },
+        false,
+    )
+    .unwrap();
+
+    let path = root
+        .path()
+        .join(".singularity.d/env/10-docker2singularity.sh");
+    let print = |set: Option<&str>| {
+        let mut command = Command::new("/bin/sh");
+        command
+            .arg("-c")
+            .arg(". \"$0\"; printf %s \"$ODD\"")
+            .arg(&path)
+            .env_remove("ODD");
+        command.envs(set.map(|value| ("ODD", value)));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(print(None), value);
+    assert_eq!(print(Some("mine")), "mine");
+    assert!(!fs::read_to_string(&path).unwrap().contains("1BAD"));
+}
+
+#[test]
+fn the_path_of_the_base_replaces_that_of_the_runtime() {
+    let root = fresh();
+
+    install_oci_config(
+        root.path(),
+        &oci(r#"{"Env":["PATH=/opt/bin:/bin"]}"#),
+        false,
+    )
+    .unwrap();
+
+    let script = read(&root, ".singularity.d/env/10-docker2singularity.sh");
+    assert_eq!(script, "#!/bin/sh\nexport PATH=\"/opt/bin:/bin\"\n");
+}
+
+#[test]
+fn entrypoint_and_cmd_become_the_runscript() {
+    let both = r#"{"Entrypoint":["echo","-e p '$HOME'"],"Cmd":["c 1","\"2\""]}"#;
+    let cases: [(&str, bool, &[&str], &str); 9] = [
+        (both, false, &[], "-e p '$HOME' c 1 \"2\"\n"),
+        (both, false, &["x  y"], "-e p '$HOME' x  y\n"),
+        (
+            r#"{"Entrypoint":["echo","e"],"Cmd":null}"#,
+            false,
+            &["x"],
+            "e x\n",
+        ),
+        (
+            r#"{"Entrypoint":null,"Cmd":["echo","c"]}"#,
+            false,
+            &[],
+            "c\n",
+        ),
+        (
+            r#"{"Entrypoint":[],"Cmd":["echo","c"]}"#,
+            false,
+            &["echo", "x"],
+            "x\n",
+        ),
+        (
+            r#"{"Entrypoint":["echo","e"],"Cmd":["echo","c"]}"#,
+            true,
+            &[],
+            "c\n",
+        ),
+        (
+            r#"{"Entrypoint":["echo","e"],"Cmd":["echo","c"]}"#,
+            true,
+            &["x"],
+            "c x\n",
+        ),
+        (r#"{"Entrypoint":["echo","e"]}"#, true, &[], "e\n"),
+        ("{}", false, &["echo", "x"], "x\n"),
+    ];
+    for (config, include_cmd, args, expected) in cases {
+        let root = fresh();
+
+        install_oci_config(root.path(), &oci(config), include_cmd).unwrap();
+
+        for no_eval in [false, true] {
+            let printed = run(&root, ".singularity.d/runscript", args, no_eval);
+            assert_eq!(printed, expected, "{config} {args:?} {no_eval}");
+        }
+    }
+}
+
+#[test]
+fn arguments_of_the_runscript_are_evaluated_unless_that_is_switched_off() {
+    let root = fresh();
+    install_oci_config(root.path(), &oci(r#"{"Cmd":["sh"]}"#), false).unwrap();
+
+    let evaluated = run(&root, ".singularity.d/runscript", &["echo", "$HOME"], false);
+    let literal = run(&root, ".singularity.d/runscript", &["echo", "$HOME"], true);
+
+    assert_eq!(
+        (evaluated.as_str(), literal.as_str()),
+        ("/home/me\n", "$HOME\n")
+    );
+    let runscript = read(&root, ".singularity.d/runscript");
+    assert!(
+        runscript
+            .lines()
+            .any(|line| line == r#"eval "set ${SINGULARITY_OCI_RUN}""#)
+    );
+}
+
+#[test]
+fn configurations_with_nulls_or_of_old_images_are_read() {
+    let config = oci(r#"{"Env":null,"Labels":{"a":null},"Cmd":"ls -l","User":null,"OnBuild":[]}"#);
+
+    assert_eq!(
+        config.cmd.as_deref(),
+        Some(&["/bin/sh", "-c", "ls -l"].map(String::from)[..])
+    );
+    assert_eq!(oci("{}"), OciConfig::default());
+    let again = oci(&serde_json::to_string(&config).unwrap());
+    assert_eq!(again, config);
+    assert!(again.other.contains_key("OnBuild"));
+}
+
+#[test]
+fn the_runscript_of_the_definition_replaces_that_of_the_base() {
+    let root = fresh();
+    install_oci_config(root.path(), &oci(r#"{"Cmd":["ls"]}"#), false).unwrap();
+
+    let facts = install(&root, "Bootstrap: docker\nFrom: x\n%runscript\necho mine\n");
+
+    assert_eq!(run(&root, ".singularity.d/runscript", &[], false), "mine\n");
+    assert_eq!(facts.runscript.as_deref(), Some("#!/bin/sh\n\necho mine"));
+}
+
+#[test]
+fn labels_are_merged_and_those_of_the_base_are_kept() {
+    let root = fresh();
+    let config = oci(r#"{"Labels":{"base":"1","both":"base"}}"#);
+    install_oci_config(root.path(), &config, false).unwrap();
+    fs::write(root.path().join(".build.labels"), "post 2\nbase 3\n").unwrap();
+
+    let facts = install(
+        &root,
+        "Bootstrap: docker\nFrom: x\nPassword: hidden\nUsername: u\n%labels\nboth mine\nown 4\n",
+    );
+
+    let expected = [("base", "3"), ("both", "base"), ("own", "4"), ("post", "2")];
+    for (name, value) in expected {
+        assert_eq!(facts.labels[name], value, "{name}");
+    }
+    assert_eq!(
+        facts.labels["org.label-schema.build-date"],
+        "Monday_2_August_2021_14:9:36_UTC"
+    );
+    assert_eq!(
+        facts.labels["org.label-schema.usage.singularity.deffile.from"],
+        "x"
+    );
+    assert!(!read(&root, ".singularity.d/labels.json").contains("hidden"));
+    assert_eq!(facts.warnings.len(), 1);
+    assert!(!root.path().join(".build.labels").exists());
+}
+
+#[test]
+fn an_earlier_definition_becomes_history() {
+    let root = fresh();
+    install(&root, "Bootstrap: scratch\n# first\n");
+    install(&root, "Bootstrap: scratch\n# second\n");
+
+    let facts = install(&root, "Bootstrap: scratch\n# third\n");
+
+    assert_eq!(
+        facts.definition.as_deref(),
+        Some("Bootstrap: scratch\n# third")
+    );
+    let old = ["Singularity0", "Singularity1"]
+        .map(|name| read(&root, &format!(".singularity.d/bootstrap_history/{name}")));
+    assert_eq!(
+        old,
+        [
+            "Bootstrap: scratch\n# first\n",
+            "Bootstrap: scratch\n# second\n"
+        ]
+    );
+}
+
+#[test]
+fn the_environment_is_appended_behind_its_comment() {
+    let root = fresh();
+
+    let facts = install(
+        &root,
+        "Bootstrap: scratch\n%environment\nTOPSECRET pancakes\n",
+    );
+
+    let script = &facts.environment["/.singularity.d/env/90-environment.sh"];
+    assert!(script.starts_with("#!/bin/sh\n#"));
+    assert!(script.ends_with("\n\n\nexport TOPSECRET=\"pancakes\""));
+}
+
+#[test]
+fn inspect_tells_what_was_written() {
+    let root = fresh();
+
+    let facts = install(
+        &root,
+        "Bootstrap: scratch\n%help\nUse it.\n%test\ntrue\n%startscript\nsleep 1\n\
+         %apprun foo\necho foo\n%appenv foo\nexport V=1\n%applabels foo\nA b\n",
+    );
+
+    let json: serde_json::Value = serde_json::from_str(&facts.inspect_json).unwrap();
+    assert_eq!(json["type"], "container");
+    let attributes = &json["data"]["attributes"];
+    assert_eq!(attributes["helpfile"], "Use it.");
+    assert_eq!(attributes["test"], "#!/bin/sh\n\ntrue");
+    assert_eq!(attributes["startscript"], "#!/bin/sh\n\nsleep 1");
+    assert_eq!(attributes["apps"]["foo"]["labels"]["SCIF_APP_NAME"], "foo");
+    assert_eq!(
+        attributes["apps"]["foo"]["runscript"],
+        "#!/bin/sh\n\necho foo"
+    );
+    let environment = &attributes["apps"]["foo"]["environment"];
+    assert!(environment["/scif/apps/foo/scif/env/90-environment.sh"].is_string());
+    let travelled: InspectFacts =
+        serde_json::from_str(&serde_json::to_string(&facts).unwrap()).unwrap();
+    assert_eq!(travelled, facts);
+}
+
+#[test]
+fn apps_are_installed_at_the_end_of_post() {
+    let definition = definition(
+        "Bootstrap: scratch\n%post -c /bin/bash\necho post\n%appinstall it's\necho app\n%apprun b\nx\n",
+    );
+
+    let post = post_with_apps(&definition.stages[0]).unwrap();
+
+    assert_eq!(post.args, "-c /bin/bash");
+    let lines: Vec<&str> = post.body.lines().filter(|line| !line.is_empty()).collect();
+    let root = "'/scif/apps/it'\"'\"'s'";
+    assert_eq!(lines[0], "echo post");
+    assert_eq!(lines[3], format!("cd {root}"));
+    assert_eq!(lines[4..], ["echo app", "cd /"]);
+}
+
+#[test]
+fn the_architecture_is_that_of_the_shell_inside_of_the_tree() {
+    let root = fresh();
+    fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+    fs::write(root.path().join("usr/bin/dash"), HELLO_ELF).unwrap();
+    symlink("/usr/bin", root.path().join("bin")).unwrap();
+    symlink("../../../usr/bin/dash", root.path().join("usr/bin/sh")).unwrap();
+
+    let facts = install(&root, "Bootstrap: scratch\n");
+
+    assert_eq!(facts.architecture, "arm64");
+}
+
+#[test]
+fn without_a_shell_the_first_program_tells_the_architecture() {
+    let root = fresh();
+    fs::create_dir_all(root.path().join("opt/a")).unwrap();
+    fs::write(root.path().join("opt/a/program"), HELLO_ELF).unwrap();
+    symlink("loop", root.path().join("loop")).unwrap();
+
+    let facts = install(&root, "Bootstrap: scratch\n");
+
+    assert_eq!(facts.architecture, "arm64");
+}
+
+#[test]
+fn the_build_date_has_no_leading_zeros() {
+    assert_eq!(build_date(0), "Thursday_1_January_1970_0:0:0_UTC");
+}
