@@ -13,6 +13,7 @@ pub mod base;
 pub mod definition;
 mod engine;
 mod error;
+pub mod layer;
 pub mod metadata;
 pub mod oci;
 pub mod sandbox;

@@ -1,0 +1,37 @@
+//! How a layer is compressed, told by its first bytes: media types are often wrong.
+
+use std::io::{self, Cursor, Read};
+
+use flate2::read::MultiGzDecoder;
+
+const MAGIC: usize = 4;
+
+/// Reads a layer's tar, whatever it is compressed with.
+pub(super) fn reader<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut head = Vec::with_capacity(MAGIC);
+    source.by_ref().take(MAGIC as u64).read_to_end(&mut head)?;
+    let compression = Compression::of(&head);
+    let whole = Cursor::new(head).chain(source);
+    Ok(match compression {
+        Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::new(whole))),
+        Compression::Zstd => Box::new(zstd::Decoder::new(whole)?),
+        Compression::None => Box::new(whole),
+    })
+}
+
+enum Compression {
+    Gzip,
+    Zstd,
+    None,
+}
+
+impl Compression {
+    fn of(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // A frame, or one of the frames to be skipped: RFC 8878, sections 3.1.1 and 3.1.2.
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}

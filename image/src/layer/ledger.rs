@@ -1,0 +1,148 @@
+//! What a tree is supposed to be where the file system could not represent it.
+//!
+//! A build without root has few user ids and may not make devices. The real operation is tried
+//! first; what the kernel refuses is written down here and comes back when the tree is packed.
+//! Records belong to inodes, not to names: a file keeps its owner when a script renames it, and a
+//! file that took over a name does not inherit anything.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+
+use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
+use serde::{Deserialize, Serialize};
+
+/// What the file system could not represent, by inode number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    records: BTreeMap<u64, Record>,
+}
+
+/// What one file is supposed to be; everything that is not here is as the file system says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The stand-in's inode number.
+    inode: u64,
+    /// When the stand-in was made, where the file system tells: inode numbers are used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    birth: Option<(i64, u32)>,
+    /// Owner and group that the stand-in has: a script that changes them wins.
+    held_by: (u32, u32),
+    /// Owner and group that it should have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<(u32, u32)>,
+    /// The device that an empty file stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
+    /// Extended attributes that it should have, name and value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A device file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Which kind.
+    pub kind: DeviceKind,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// The two kinds of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
+}
+
+/// Facts that are to be recorded about one file.
+#[derive(Debug, Default)]
+pub(super) struct Unrepresented {
+    pub(super) owner: Option<(u32, u32)>,
+    pub(super) device: Option<Device>,
+    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Ledger {
+    /// Reads a ledger: one JSON object a line.
+    pub fn read(source: impl BufRead) -> io::Result<Self> {
+        let mut ledger = Self::default();
+        for line in source.lines() {
+            let record: Record = serde_json::from_str(&line?)?;
+            ledger.records.insert(record.inode, record);
+        }
+        Ok(ledger)
+    }
+
+    /// Writes the ledger: one JSON object a line.
+    pub fn write(&self, mut out: impl Write) -> io::Result<()> {
+        for record in self.records.values() {
+            serde_json::to_writer(&mut out, record)?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    }
+
+    /// Whether everything could be represented.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// How many files are recorded.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// What is recorded about a file, if it still is the file that was recorded.
+    pub(super) fn find(&self, file: &Statx) -> Option<&Record> {
+        let record = self.records.get(&file.stx_ino)?;
+        let same = record.birth == birth(file) && record.held_by == (file.stx_uid, file.stx_gid);
+        let replaced = record.device.is_some() && !is_empty_file(file);
+        (same && !replaced).then_some(record)
+    }
+
+    /// Replaces what is recorded about a file.
+    pub(super) fn record(&mut self, file: &Statx, facts: Unrepresented) {
+        let Unrepresented { owner, device, xattrs } = facts;
+        if owner.is_none() && device.is_none() && xattrs.is_empty() {
+            self.records.remove(&file.stx_ino);
+            return;
+        }
+        let record = Record {
+            inode: file.stx_ino,
+            birth: birth(file),
+            held_by: (file.stx_uid, file.stx_gid),
+            owner,
+            device,
+            xattrs,
+        };
+        self.records.insert(file.stx_ino, record);
+    }
+
+    /// Forgets a file whose last name is removed.
+    pub(super) fn forget(&mut self, inode: u64) {
+        self.records.remove(&inode);
+    }
+}
+
+/// The status of a file as the ledger needs it.
+pub(super) fn status(
+    folder: impl std::os::fd::AsFd,
+    name: impl rustix::path::Arg,
+) -> rustix::io::Result<Statx> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    statx(folder, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH, wanted)
+}
+
+fn birth(file: &Statx) -> Option<(i64, u32)> {
+    let known = file.stx_mask & StatxFlags::BTIME.bits() != 0;
+    known.then_some((file.stx_btime.tv_sec, file.stx_btime.tv_nsec))
+}
+
+fn is_empty_file(file: &Statx) -> bool {
+    u32::from(file.stx_mode) & 0o170_000 == 0o100_000 && file.stx_size == 0
+}

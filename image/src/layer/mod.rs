@@ -1,0 +1,36 @@
+//! How image layers become a root file system, and how a root file system becomes a tar again.
+//!
+//! [`apply()`] puts one layer over a tree, [`stream_tree`] writes the finished tree as a tar for the
+//! squashfs packer, and a [`Ledger`] carries what the file system in between could not represent:
+//! owners outside the user namespace's range, devices, extended attributes.
+//!
+//! # Security
+//! Layers are strangers' files. Every name is cleaned, every parent is opened with the kernel's
+//! `RESOLVE_IN_ROOT`, and the last component is never followed. In production this runs in a
+//! process that is chrooted into the tree besides.
+
+mod apply;
+mod archive;
+mod decompress;
+mod error;
+mod ledger;
+mod metadata;
+mod pax;
+mod sparse;
+mod stream;
+mod tree;
+mod whiteout;
+
+pub use apply::{Applied, Options, apply};
+pub use error::Error;
+pub use ledger::{Device, DeviceKind, Ledger, Record};
+pub use stream::{StreamOptions, TreeSummary, stream_tree};
+
+/// Attributes that describe the machine or the tool which made a tree, not the image.
+fn is_foreign_xattr(name: &[u8]) -> bool {
+    name == b"security.selinux"
+        || name == b"user.rootlesscontainers"
+        || name.starts_with(b"system.")
+        || name.starts_with(b"trusted.overlay")
+        || name.starts_with(b"user.overlay")
+}

@@ -1,0 +1,332 @@
+//! How a finished tree becomes a tar for the squashfs packer, with the ledger's facts put back.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, OFlags, Statx};
+use tar::{EntryType, Header};
+
+use super::error::Error;
+use super::is_foreign_xattr;
+use super::ledger::{Device, DeviceKind, Ledger, Record, status};
+
+/// How a tree is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StreamOptions {
+    /// Times after this one (in seconds since 1970) become this one, for images that can be
+    /// reproduced.
+    pub latest: Option<i64>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeSummary {
+    /// Files, folders, links and devices.
+    pub entries: u64,
+    /// Bytes of file content.
+    pub bytes: u64,
+    /// Sockets and other things that no image can hold.
+    pub skipped: Vec<PathBuf>,
+}
+
+/// Writes the tree below `root` as a PAX tar, sorted by name.
+///
+/// What is mounted in the tree is not part of it: only the mount points are written.
+pub fn stream_tree(
+    root: &Path,
+    ledger: &Ledger,
+    out: impl Write,
+    options: StreamOptions,
+) -> Result<TreeSummary, Error> {
+    let mut walk = Walk {
+        root,
+        ledger,
+        out,
+        options,
+        device: None,
+        names: HashMap::new(),
+        summary: TreeSummary::default(),
+    };
+    walk.folder(b"")?;
+    walk.out.write_all(&[0; 1024]).map_err(Error::io("packing", b"/"))?;
+    walk.out.flush().map_err(Error::io("packing", b"/"))?;
+    Ok(walk.summary)
+}
+
+struct Walk<'a, W> {
+    root: &'a Path,
+    ledger: &'a Ledger,
+    out: W,
+    options: StreamOptions,
+    /// The device number of the root's file system.
+    device: Option<(u32, u32)>,
+    /// The first name of every file that has several.
+    names: HashMap<u64, Vec<u8>>,
+    summary: TreeSummary,
+}
+
+/// One entry as it goes into the tar.
+struct Entry<'a> {
+    path: &'a [u8],
+    kind: EntryType,
+    status: &'a Statx,
+    record: Option<&'a Record>,
+    link: Vec<u8>,
+    device: Option<Device>,
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    size: u64,
+}
+
+impl<W: Write> Walk<'_, W> {
+    fn folder(&mut self, path: &[u8]) -> Result<(), Error> {
+        let status = self.status(path)?;
+        let device = (status.stx_dev_major, status.stx_dev_minor);
+        let is_mount = *self.device.get_or_insert(device) != device;
+        self.entry(path, &status)?;
+        if is_mount {
+            return Ok(());
+        }
+        for name in self.sorted_names(path)? {
+            let child = super::tree::join(path, &name);
+            let status = self.status(&child)?;
+            if file_type(&status) == FileType::Directory {
+                self.folder(&child)?;
+            } else {
+                self.entry(&child, &status)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &[u8], status: &Statx) -> Result<(), Error> {
+        if let Some(first) = self.first_name(path, status) {
+            let entry = Entry { link: first, ..plain(path, EntryType::Link, status) };
+            return self.write_header(&entry);
+        }
+        let record = self.ledger.find(status);
+        let xattrs = self.xattrs(path, record)?;
+        let entry = Entry { record, xattrs, ..plain(path, EntryType::Directory, status) };
+        let device = record.and_then(|record| record.device);
+        match (device, file_type(status)) {
+            (Some(device), _) => self.write_device(device, entry),
+            (None, FileType::Directory) => self.write_header(&entry),
+            (None, FileType::RegularFile) => self.write_file(entry),
+            (None, FileType::Symlink) => {
+                let link = self.link_text(path)?;
+                self.write_header(&Entry { kind: EntryType::Symlink, link, ..entry })
+            }
+            (None, FileType::Fifo) => self.write_header(&Entry { kind: EntryType::Fifo, ..entry }),
+            (None, FileType::CharacterDevice) => {
+                self.write_device(device_of(status, DeviceKind::Character), entry)
+            }
+            (None, FileType::BlockDevice) => {
+                self.write_device(device_of(status, DeviceKind::Block), entry)
+            }
+            (None, _) => {
+                self.summary.skipped.push(PathBuf::from(OsStr::from_bytes(path)));
+                Ok(())
+            }
+        }
+    }
+
+    /// The name under which the file was written already, if it has several.
+    fn first_name(&mut self, path: &[u8], status: &Statx) -> Option<Vec<u8>> {
+        if file_type(status) == FileType::Directory || status.stx_nlink < 2 {
+            return None;
+        }
+        let first = self.names.entry(status.stx_ino).or_insert_with(|| path.to_vec());
+        (first != path).then(|| first.clone())
+    }
+
+    fn write_device(&mut self, device: Device, entry: Entry<'_>) -> Result<(), Error> {
+        let kind = match device.kind {
+            DeviceKind::Character => EntryType::Char,
+            DeviceKind::Block => EntryType::Block,
+        };
+        self.write_header(&Entry { kind, device: Some(device), ..entry })
+    }
+
+    fn write_file(&mut self, entry: Entry<'_>) -> Result<(), Error> {
+        let path = entry.path;
+        let size = entry.status.stx_size;
+        let file = self.open(path)?;
+        self.write_header(&Entry { kind: EntryType::Regular, size, ..entry })?;
+        let copied = io::copy(&mut file.take(size), &mut self.out);
+        if copied.map_err(Error::io("packing", path))? < size {
+            return Err(Error::entry(path, "became shorter while it was packed"));
+        }
+        let padding = [0; 512];
+        let rest = usize::try_from((512 - size % 512) % 512).unwrap_or(0);
+        self.summary.bytes += size;
+        self.out.write_all(&padding[..rest]).map_err(Error::io("packing", path))
+    }
+
+    fn write_header(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        self.summary.entries += 1;
+        let written = write_entry(&mut self.out, entry, self.options);
+        written.map_err(Error::io("packing", entry.path))
+    }
+
+    /// Attributes that the image has: those on the file, and the ledger's.
+    fn xattrs(
+        &self,
+        path: &[u8],
+        record: Option<&Record>,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+        let file = self.host_path(path);
+        let names = match xattr::list(&file) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(ledgered(record)),
+            Err(error) => return Err(Error::io("reading attributes of", path)(error)),
+        };
+        let mut found = ledgered(record);
+        for name in names.filter(|name| is_kept_xattr(name.as_bytes())) {
+            let value = xattr::get(&file, &name);
+            let value = value.map_err(Error::io("reading attributes of", path))?;
+            if found.iter().any(|(known, _)| known == name.as_bytes()) {
+                continue;
+            }
+            found.extend(value.map(|value| (name.as_bytes().to_vec(), value)));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn status(&self, path: &[u8]) -> Result<Statx, Error> {
+        status(CWD, self.host_path(path)).map_err(Error::io("looking at", path))
+    }
+
+    fn sorted_names(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.host_path(path)).map_err(Error::io("listing", path))? {
+            let entry = entry.map_err(Error::io("listing", path))?;
+            names.push(entry.file_name().as_bytes().to_vec());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn link_text(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        let target = fs::read_link(self.host_path(path)).map_err(Error::io("reading", path))?;
+        Ok(target.as_os_str().as_bytes().to_vec())
+    }
+
+    fn open(&self, path: &[u8]) -> Result<File, Error> {
+        let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(self.host_path(path));
+        opened.map_err(Error::io("opening", path))
+    }
+
+    fn host_path(&self, path: &[u8]) -> PathBuf {
+        self.root.join(OsStr::from_bytes(path))
+    }
+}
+
+fn plain<'a>(path: &'a [u8], kind: EntryType, status: &'a Statx) -> Entry<'a> {
+    let (link, xattrs) = (Vec::new(), Vec::new());
+    Entry { path, kind, status, record: None, link, device: None, xattrs, size: 0 }
+}
+
+fn ledgered(record: Option<&Record>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    record.map(|record| record.xattrs.clone()).unwrap_or_default()
+}
+
+/// squashfs stores the namespaces `user`, `trusted` and `security`.
+fn is_kept_xattr(name: &[u8]) -> bool {
+    let stored = [&b"user."[..], b"trusted.", b"security."];
+    stored.iter().any(|namespace| name.starts_with(namespace)) && !is_foreign_xattr(name)
+}
+
+fn file_type(status: &Statx) -> FileType {
+    FileType::from_raw_mode(u32::from(status.stx_mode))
+}
+
+fn device_of(status: &Statx, kind: DeviceKind) -> Device {
+    Device { kind, major: status.stx_rdev_major, minor: status.stx_rdev_minor }
+}
+
+fn write_entry(
+    out: &mut impl Write,
+    entry: &Entry<'_>,
+    options: StreamOptions,
+) -> io::Result<()> {
+    let name = written_name(entry);
+    let extended = extended_records(entry, &name);
+    if !extended.is_empty() {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::XHeader);
+        put_name(&mut header, b"pax");
+        header.set_size(extended.len() as u64);
+        header.set_cksum();
+        out.write_all(header.as_bytes())?;
+        out.write_all(&extended)?;
+        out.write_all(&vec![0; (512 - extended.len() % 512) % 512])?;
+    }
+    out.write_all(header(entry, &name, options)?.as_bytes())
+}
+
+fn header(entry: &Entry<'_>, name: &[u8], options: StreamOptions) -> io::Result<Header> {
+    let status = entry.status;
+    let owner = entry.record.and_then(|record| record.owner);
+    let (uid, gid) = owner.unwrap_or((status.stx_uid, status.stx_gid));
+    let mtime = status.stx_mtime.tv_sec.min(options.latest.unwrap_or(i64::MAX)).max(0);
+    let mut header = Header::new_ustar();
+    put_name(&mut header, name);
+    header.set_entry_type(entry.kind);
+    header.set_mode(u32::from(status.stx_mode) & 0o7777);
+    header.set_uid(u64::from(uid));
+    header.set_gid(u64::from(gid));
+    header.set_mtime(u64::try_from(mtime).unwrap_or(0));
+    header.set_size(entry.size);
+    let device = entry.device.map_or((0, 0), |device| (device.major, device.minor));
+    header.set_device_major(device.0)?;
+    header.set_device_minor(device.1)?;
+    let link = &entry.link[..entry.link.len().min(100)];
+    header.as_old_mut().linkname[..link.len()].copy_from_slice(link);
+    header.set_cksum();
+    Ok(header)
+}
+
+fn put_name(header: &mut Header, name: &[u8]) {
+    let short = &name[..name.len().min(100)];
+    header.as_old_mut().name[..short.len()].copy_from_slice(short);
+}
+
+/// The root is `./`; everything else has its path, folders with a slash.
+fn written_name(entry: &Entry<'_>) -> Vec<u8> {
+    match (entry.path, entry.kind) {
+        (b"", _) => b"./".to_vec(),
+        (path, EntryType::Directory) => [path, b"/"].concat(),
+        (path, _) => path.to_vec(),
+    }
+}
+
+fn extended_records(entry: &Entry<'_>, name: &[u8]) -> Vec<u8> {
+    let mut records = Vec::new();
+    if name.len() > 100 {
+        push_record(&mut records, b"path", name);
+    }
+    if entry.link.len() > 100 {
+        push_record(&mut records, b"linkpath", &entry.link);
+    }
+    for (name, value) in &entry.xattrs {
+        push_record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
+    }
+    records
+}
+
+/// A record's length counts its own digits.
+fn push_record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length != rest + length.to_string().len() {
+        length = rest + length.to_string().len();
+    }
+    records.extend_from_slice(format!("{length} ").as_bytes());
+    records.extend_from_slice(&[key, b"=", value, b"\n"].concat());
+}
