@@ -10,13 +10,13 @@ use rustix::fs::{
 use sha2::{Digest, Sha256};
 
 use super::archive::{Archive, Kind, Member};
+use super::decompress;
 use super::error::Error;
 use super::ledger::{Device, DeviceKind, Ledger};
 use super::metadata::{apply_to_file, apply_to_place, is_refusal, timespec};
 use super::sparse::Run;
 use super::tree::{Place, Tree, clean};
 use super::whiteout::{self, Whiteout};
-use super::decompress;
 
 /// How a layer is applied.
 #[derive(Debug, Clone, Default)]
@@ -61,9 +61,10 @@ pub fn apply(
 
 fn verify(found: &str, options: &Options) -> Result<(), Error> {
     match &options.diff_id {
-        Some(expected) if expected != found => {
-            Err(Error::Digest { expected: expected.clone(), found: found.to_owned() })
-        }
+        Some(expected) if expected != found => Err(Error::Digest {
+            expected: expected.clone(),
+            found: found.to_owned(),
+        }),
         _ => Ok(()),
     }
 }
@@ -113,16 +114,21 @@ impl<R: Read> Layer<'_, R> {
     }
 
     fn white_out(&mut self, path: &[u8]) -> Result<(), Error> {
-        let Some(place) = self.tree.existing(path)? else { return Ok(()) };
+        let Some(place) = self.tree.existing(path)? else {
+            return Ok(());
+        };
         if place.status()?.is_some() {
-            self.tree.keep_time(super::tree::split(path).0, &place.folder)?;
+            self.tree
+                .keep_time(super::tree::split(path).0, &place.folder)?;
         }
         self.tree.remove_lower(&place)
     }
 
     fn make_opaque(&mut self, path: &[u8]) -> Result<(), Error> {
         let path = if path.is_empty() { b"." } else { path };
-        let Some(place) = self.tree.existing(path)? else { return Ok(()) };
+        let Some(place) = self.tree.existing(path)? else {
+            return Ok(());
+        };
         match place.status()? {
             Some(status) if is_folder(status.st_mode) => self.tree.empty_lower(&place),
             _ => Ok(()),
@@ -194,7 +200,8 @@ impl<R: Read> Layer<'_, R> {
         path: &[u8],
     ) -> Result<(), Error> {
         for run in runs.iter().filter(|run| run.length > 0) {
-            file.seek(SeekFrom::Start(run.offset)).map_err(Error::io("writing", path))?;
+            file.seek(SeekFrom::Start(run.offset))
+                .map_err(Error::io("writing", path))?;
             self.write_content(file, run.length, path)?;
         }
         file.set_len(size).map_err(Error::io("writing", path))
@@ -204,12 +211,15 @@ impl<R: Read> Layer<'_, R> {
         let mut buffer = vec![0; 128 << 10];
         let mut rest = size;
         while rest > 0 {
-            let most = usize::try_from(rest).unwrap_or(usize::MAX).min(buffer.len());
+            let most = usize::try_from(rest)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             let count = self.archive.read(&mut buffer[..most])?;
             if count == 0 {
                 return Err(Error::entry(path, "has less data than its header says"));
             }
-            file.write_all(&buffer[..count]).map_err(Error::io("writing", path))?;
+            file.write_all(&buffer[..count])
+                .map_err(Error::io("writing", path))?;
             rest -= count as u64;
         }
         Ok(())
@@ -225,8 +235,8 @@ impl<R: Read> Layer<'_, R> {
     fn put_node(&mut self, place: &Place, member: &Member) -> Result<(), Error> {
         let (kind, number, device) = node(member);
         let mode = Mode::from_raw_mode(0o600);
-        let made = mknodat(&place.folder, place.name(), kind, mode, number);
-        let stands_for = match (made, device) {
+        let result = mknodat(&place.folder, place.name(), kind, mode, number);
+        let stands_for = match (result, device) {
             (Ok(()), _) => None,
             (Err(error), Some(device)) if is_refusal(error) => {
                 create(place)?;
@@ -240,8 +250,12 @@ impl<R: Read> Layer<'_, R> {
     /// Returns whether the target was there.
     fn link(&mut self, member: &Member) -> Result<bool, Error> {
         let (path, target) = (clean(&member.path), clean(&member.link));
-        let Some(target) = self.tree.existing(&target)? else { return Ok(false) };
-        let Some(target_status) = target.status()? else { return Ok(false) };
+        let Some(target) = self.tree.existing(&target)? else {
+            return Ok(false);
+        };
+        let Some(target_status) = target.status()? else {
+            return Ok(false);
+        };
         if is_folder(target_status.st_mode) {
             return Err(Error::entry(&path, "is a hard link to a folder"));
         }
@@ -259,8 +273,14 @@ impl<R: Read> Layer<'_, R> {
                 return Ok(false);
             }
         }
-        linkat(&target.folder, target.name(), &place.folder, place.name(), AtFlags::empty())
-            .map_err(Error::io("making the hard link", &place.path))?;
+        linkat(
+            &target.folder,
+            target.name(),
+            &place.folder,
+            place.name(),
+            AtFlags::empty(),
+        )
+        .map_err(Error::io("making the hard link", &place.path))?;
         self.tree.mark_made(&place);
         Ok(true)
     }
@@ -270,19 +290,24 @@ fn create(place: &Place) -> Result<File, Error> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o600);
     let file = openat(&place.folder, place.name(), flags, mode);
-    file.map(File::from).map_err(Error::io("making the file", &place.path))
+    file.map(File::from)
+        .map_err(Error::io("making the file", &place.path))
 }
 
 fn node(member: &Member) -> (FileType, Dev, Option<Device>) {
     let (major, minor) = member.device;
     let device = |kind| Some(Device { kind, major, minor });
     match member.kind {
-        Kind::CharacterDevice => {
-            (FileType::CharacterDevice, makedev(major, minor), device(DeviceKind::Character))
-        }
-        Kind::BlockDevice => {
-            (FileType::BlockDevice, makedev(major, minor), device(DeviceKind::Block))
-        }
+        Kind::CharacterDevice => (
+            FileType::CharacterDevice,
+            makedev(major, minor),
+            device(DeviceKind::Character),
+        ),
+        Kind::BlockDevice => (
+            FileType::BlockDevice,
+            makedev(major, minor),
+            device(DeviceKind::Block),
+        ),
         _ => (FileType::Fifo, 0, None),
     }
 }

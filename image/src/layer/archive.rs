@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 use tar::Header;
 
+use super::Xattrs;
 use super::error::Error;
 use super::pax::{self, Records};
 use super::sparse::{self, Run};
@@ -53,7 +54,7 @@ pub(super) struct Member {
     pub(super) mtime: (i64, u32),
     /// Major and minor number of a device.
     pub(super) device: (u32, u32),
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Xattrs,
     /// Length of the file, holes included.
     pub(super) size: u64,
     /// Where the data lies, for a sparse file.
@@ -70,7 +71,11 @@ struct Extensions {
 impl<R: Read> Archive<R> {
     /// Begins at the first header.
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, content: 0, padding: 0 }
+        Self {
+            reader,
+            content: 0,
+            padding: 0,
+        }
     }
 
     /// Goes to the next member; what was not read of the current one is skipped.
@@ -78,7 +83,9 @@ impl<R: Read> Archive<R> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_content()?;
-            let Some(header) = self.header()? else { return Ok(None) };
+            let Some(header) = self.header()? else {
+                return Ok(None);
+            };
             let size = header.entry_size().map_err(malformed)?;
             match header.entry_type().as_byte() {
                 b'L' => extensions.long_name = Some(self.name(size)?),
@@ -93,7 +100,9 @@ impl<R: Read> Archive<R> {
 
     /// Reads the current member's content; returns 0 at its end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let most = usize::try_from(self.content).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(self.content)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         if most == 0 {
             return Ok(0);
         }
@@ -110,7 +119,11 @@ impl<R: Read> Archive<R> {
         let block = header.as_mut_bytes();
         let mut filled = 0;
         while filled < block.len() {
-            match self.reader.read(&mut block[filled..]).map_err(Error::Read)? {
+            match self
+                .reader
+                .read(&mut block[filled..])
+                .map_err(Error::Read)?
+            {
                 0 if filled == 0 => return Ok(None),
                 0 => return Err(truncated()),
                 count => filled += count,
@@ -159,13 +172,16 @@ impl<R: Read> Archive<R> {
     }
 
     fn content_block(&mut self) -> Result<[u8; 512], Error> {
-        let Some(rest) = self.content.checked_sub(BLOCK) else { return Err(truncated()) };
+        let Some(rest) = self.content.checked_sub(BLOCK) else {
+            return Err(truncated());
+        };
         self.content = rest;
         read_block(&mut self.reader)
     }
 
     fn set_content(&mut self, size: u64) -> Result<(), Error> {
-        size.checked_add(BLOCK).ok_or_else(|| Error::Malformed("member is too long".to_owned()))?;
+        size.checked_add(BLOCK)
+            .ok_or_else(|| Error::Malformed("member is too long".to_owned()))?;
         self.content = size;
         self.padding = (BLOCK - size % BLOCK) % BLOCK;
         Ok(())
@@ -187,7 +203,11 @@ impl<R: Read> Archive<R> {
         }
         self.set_content(size)?;
         let mut bytes = Vec::new();
-        self.reader.by_ref().take(size).read_to_end(&mut bytes).map_err(Error::Read)?;
+        self.reader
+            .by_ref()
+            .take(size)
+            .read_to_end(&mut bytes)
+            .map_err(Error::Read)?;
         if (bytes.len() as u64) < size {
             return Err(truncated());
         }
@@ -197,7 +217,11 @@ impl<R: Read> Archive<R> {
 
     fn name(&mut self, size: u64) -> Result<Vec<u8>, Error> {
         let mut name = self.extension(size)?;
-        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+        name.truncate(
+            name.iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(name.len()),
+        );
         Ok(name)
     }
 }
@@ -210,11 +234,21 @@ fn read_block(reader: &mut impl Read) -> Result<[u8; 512], Error> {
 
 fn verify_checksum(header: &Header) -> Result<(), Error> {
     let bytes = header.as_bytes();
-    let sum: u32 = bytes.iter().enumerate().map(|(position, byte)| {
-        if (148..156).contains(&position) { u32::from(b' ') } else { u32::from(*byte) }
-    }).sum();
+    let sum: u32 = bytes
+        .iter()
+        .enumerate()
+        .map(|(position, byte)| {
+            if (148..156).contains(&position) {
+                u32::from(b' ')
+            } else {
+                u32::from(*byte)
+            }
+        })
+        .sum();
     if header.cksum().map_err(malformed)? != sum {
-        return Err(Error::Malformed("header checksum does not match".to_owned()));
+        return Err(Error::Malformed(
+            "header checksum does not match".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -246,7 +280,10 @@ fn name_of(header: &Header, extensions: &Extensions) -> Vec<u8> {
     if let Some(name) = pax.get("GNU.sparse.name").or(pax.get("path")) {
         return name.to_vec();
     }
-    extensions.long_name.clone().unwrap_or_else(|| header.path_bytes().into_owned())
+    extensions
+        .long_name
+        .clone()
+        .unwrap_or_else(|| header.path_bytes().into_owned())
 }
 
 fn link_of(header: &Header, extensions: &Extensions) -> Vec<u8> {
@@ -263,11 +300,20 @@ fn id(pax: Option<u64>, header: io::Result<u64>) -> Result<u32, Error> {
 }
 
 fn mtime(header: &Header, pax: &Records) -> (i64, u32) {
-    let in_header = || header.mtime().ok().and_then(|time| i64::try_from(time).ok());
+    let in_header = || {
+        header
+            .mtime()
+            .ok()
+            .and_then(|time| i64::try_from(time).ok())
+    };
     let time = pax.get("mtime").and_then(pax::parse_time);
     let (seconds, nanoseconds) = time.unwrap_or_else(|| (in_header().unwrap_or(0), 0));
     // Neither squashfs nor every file system knows times before 1970.
-    if seconds < 0 { (0, 0) } else { (seconds, nanoseconds) }
+    if seconds < 0 {
+        (0, 0)
+    } else {
+        (seconds, nanoseconds)
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]

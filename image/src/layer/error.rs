@@ -44,10 +44,17 @@ impl Error {
     /// For `map_err`: an I/O error with what was being done to which path of the image.
     pub(super) fn io<E: Into<io::Error>>(action: &'static str, path: &[u8]) -> impl Fn(E) -> Self {
         let path = String::from_utf8_lossy(path).into_owned();
-        move |source| Self::Io { action, path: path.clone(), source: source.into() }
+        move |source| Self::Io {
+            action,
+            path: path.clone(),
+            source: source.into(),
+        }
     }
 
     pub(super) fn entry(path: &[u8], reason: impl Into<String>) -> Self {
-        Self::Entry { path: String::from_utf8_lossy(path).into_owned(), reason: reason.into() }
+        Self::Entry {
+            path: String::from_utf8_lossy(path).into_owned(),
+            reason: reason.into(),
+        }
     }
 }

@@ -11,6 +11,8 @@ use std::io::{self, BufRead, Write};
 use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
+use super::Xattrs;
+
 /// What the file system could not represent, by inode number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -64,7 +66,7 @@ pub enum DeviceKind {
 pub(super) struct Unrepresented {
     pub(super) owner: Option<(u32, u32)>,
     pub(super) device: Option<Device>,
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Xattrs,
 }
 
 impl Ledger {
@@ -107,7 +109,11 @@ impl Ledger {
 
     /// Replaces what is recorded about a file.
     pub(super) fn record(&mut self, file: &Statx, facts: Unrepresented) {
-        let Unrepresented { owner, device, xattrs } = facts;
+        let Unrepresented {
+            owner,
+            device,
+            xattrs,
+        } = facts;
         if owner.is_none() && device.is_none() && xattrs.is_empty() {
             self.records.remove(&file.stx_ino);
             return;
@@ -135,7 +141,12 @@ pub(super) fn status(
     name: impl rustix::path::Arg,
 ) -> rustix::io::Result<Statx> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    statx(folder, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH, wanted)
+    statx(
+        folder,
+        name,
+        AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH,
+        wanted,
+    )
 }
 
 fn birth(file: &Statx) -> Option<(i64, u32)> {

@@ -17,7 +17,7 @@ use super::archive::Member;
 use super::error::Error;
 use super::ledger::{Device, Ledger, Unrepresented, status};
 use super::tree::Place;
-use super::is_foreign_xattr;
+use super::{Xattrs, is_foreign_xattr};
 
 /// Sets everything on an opened file or folder.
 pub(super) fn apply_to_file(
@@ -33,7 +33,14 @@ pub(super) fn apply_to_file(
     let xattrs = apply_xattrs(file, member, path)?;
     futimens(file, &times(member)).map_err(Error::io("setting the time of", path))?;
     let status = status(file.as_fd(), "").map_err(Error::io("looking at", path))?;
-    ledger.record(&status, Unrepresented { owner, device: None, xattrs });
+    ledger.record(
+        &status,
+        Unrepresented {
+            owner,
+            device: None,
+            xattrs,
+        },
+    );
     Ok(())
 }
 
@@ -46,16 +53,34 @@ pub(super) fn apply_to_place(
 ) -> Result<(), Error> {
     let (folder, name, path) = (&place.folder, place.name(), &place.path);
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
-    let changed = chownat(folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+    let changed = chownat(
+        folder,
+        name,
+        Some(uid),
+        Some(gid),
+        AtFlags::SYMLINK_NOFOLLOW,
+    );
     let owner = unrepresented_owner(changed, member, path)?;
     if member.kind != super::archive::Kind::Symlink {
-        chmodat(folder, name, Mode::from_raw_mode(member.mode), AtFlags::empty())
-            .map_err(Error::io("changing mode of", path))?;
+        chmodat(
+            folder,
+            name,
+            Mode::from_raw_mode(member.mode),
+            AtFlags::empty(),
+        )
+        .map_err(Error::io("changing mode of", path))?;
     }
     utimensat(folder, name, &times(member), AtFlags::SYMLINK_NOFOLLOW)
         .map_err(Error::io("setting the time of", path))?;
     let status = status(folder, name).map_err(Error::io("looking at", path))?;
-    ledger.record(&status, Unrepresented { owner, device, xattrs: wanted_xattrs(member) });
+    ledger.record(
+        &status,
+        Unrepresented {
+            owner,
+            device,
+            xattrs: wanted_xattrs(member),
+        },
+    );
     Ok(())
 }
 
@@ -72,11 +97,7 @@ fn unrepresented_owner(
 }
 
 /// Returns the attributes that the file system refused.
-fn apply_xattrs(
-    file: &File,
-    member: &Member,
-    path: &[u8],
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+fn apply_xattrs(file: &File, member: &Member, path: &[u8]) -> Result<Xattrs, Error> {
     remove_xattrs(file, path)?;
     let mut refused = Vec::new();
     for (name, value) in wanted_xattrs(member) {
@@ -93,26 +114,38 @@ fn apply_xattrs(
 
 /// Takes away what a lower layer's entry for the same folder set.
 fn remove_xattrs(file: &File, path: &[u8]) -> Result<(), Error> {
-    let Ok(names) = file.list_xattr() else { return Ok(()) };
+    let Ok(names) = file.list_xattr() else {
+        return Ok(());
+    };
     for name in names.filter(|name| !is_foreign_xattr(name.as_bytes())) {
-        file.remove_xattr(&name).map_err(Error::io("removing an attribute of", path))?;
+        file.remove_xattr(&name)
+            .map_err(Error::io("removing an attribute of", path))?;
     }
     Ok(())
 }
 
-fn wanted_xattrs(member: &Member) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let wanted = member.xattrs.iter().filter(|(name, _)| !is_foreign_xattr(name));
+fn wanted_xattrs(member: &Member) -> Xattrs {
+    let wanted = member
+        .xattrs
+        .iter()
+        .filter(|(name, _)| !is_foreign_xattr(name));
     wanted.cloned().collect()
 }
 
 fn times(member: &Member) -> Timestamps {
     let time = timespec(member);
-    Timestamps { last_access: time, last_modification: time }
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
 }
 
 /// The entry's time as the system calls take it.
 pub(super) fn timespec(member: &Member) -> Timespec {
-    Timespec { tv_sec: member.mtime.0, tv_nsec: i64::from(member.mtime.1) }
+    Timespec {
+        tv_sec: member.mtime.0,
+        tv_nsec: i64::from(member.mtime.1),
+    }
 }
 
 /// Whether the kernel says that this user or this file system cannot, rather than that it broke.

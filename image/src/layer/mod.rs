@@ -26,6 +26,9 @@ pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
 pub use stream::{StreamOptions, TreeSummary, stream_tree};
 
+/// Extended attributes, name and value.
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Attributes that describe the machine or the tool which made a tree, not the image.
 fn is_foreign_xattr(name: &[u8]) -> bool {
     name == b"security.selinux"

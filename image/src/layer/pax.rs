@@ -2,6 +2,7 @@
 //!
 //! See POSIX.1-2024, `pax`, "pax Extended Header".
 
+use super::Xattrs;
 use super::error::Error;
 
 /// The records of one extended header, in order.
@@ -13,8 +14,9 @@ impl Records {
     pub(super) fn parse(mut bytes: &[u8]) -> Result<Self, Error> {
         let mut records = Vec::new();
         while !bytes.is_empty() && bytes[0] != 0 {
-            let (record, rest) = split_record(bytes)
-                .ok_or_else(|| Error::Malformed("extended header has a broken record".to_owned()))?;
+            let (record, rest) = split_record(bytes).ok_or_else(|| {
+                Error::Malformed("extended header has a broken record".to_owned())
+            })?;
             records.push(record);
             bytes = rest;
         }
@@ -24,24 +26,34 @@ impl Records {
     /// The value of a key; a later record wins over an earlier one.
     pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
         let found = self.0.iter().rev().find(|(name, _)| name == key.as_bytes());
-        found.map(|(_, value)| value.as_slice()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_slice())
+            .filter(|value| !value.is_empty())
     }
 
     /// The value of a key as a number.
     pub(super) fn number(&self, key: &str) -> Option<u64> {
-        std::str::from_utf8(self.get(key)?).ok()?.trim().parse().ok()
+        std::str::from_utf8(self.get(key)?)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// All records, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
     /// Extended attributes with their names.
-    pub(super) fn xattrs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    pub(super) fn xattrs(&self) -> Xattrs {
+        let mut found: Xattrs = Vec::new();
         for (key, value) in self.iter() {
-            let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else { continue };
+            let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else {
+                continue;
+            };
             found.retain(|(known, _)| known != name);
             found.push((name.to_vec(), value.to_vec()));
         }
@@ -56,7 +68,10 @@ fn split_record(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let length: usize = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;
     let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
     let equals = record.iter().position(|byte| *byte == b'=')?;
-    Some(((record[..equals].to_vec(), record[equals + 1..].to_vec()), &bytes[length..]))
+    Some((
+        (record[..equals].to_vec(), record[equals + 1..].to_vec()),
+        &bytes[length..],
+    ))
 }
 
 /// Seconds and nanoseconds of a PAX time (`1234567890.123456789`, also negative).
@@ -64,7 +79,11 @@ pub(super) fn parse_time(value: &[u8]) -> Option<(i64, u32)> {
     let text = std::str::from_utf8(value).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = whole.parse().ok()?;
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let digits: String = fraction
+        .chars()
+        .chain("000000000".chars())
+        .take(9)
+        .collect();
     let nanoseconds: u32 = digits.parse().ok()?;
     Some(if whole.starts_with('-') && nanoseconds > 0 {
         (seconds.checked_sub(1)?, 1_000_000_000 - nanoseconds)
@@ -93,7 +112,10 @@ mod tests {
 
     #[test]
     fn times_keep_their_fraction_and_sign() {
-        assert_eq!(parse_time(b"1234567890.5"), Some((1_234_567_890, 500_000_000)));
+        assert_eq!(
+            parse_time(b"1234567890.5"),
+            Some((1_234_567_890, 500_000_000))
+        );
         assert_eq!(parse_time(b"-1.25"), Some((-2, 750_000_000)));
         assert_eq!(parse_time(b"7"), Some((7, 0)));
         assert_eq!(parse_time(b"soon"), None);

@@ -28,7 +28,9 @@ pub(super) fn from_gnu(
     header: &Header,
     mut next_block: impl FnMut() -> Result<[u8; 512], Error>,
 ) -> Result<Map, Error> {
-    let gnu = header.as_gnu().ok_or_else(|| malformed("sparse file without a GNU header"))?;
+    let gnu = header
+        .as_gnu()
+        .ok_or_else(|| malformed("sparse file without a GNU header"))?;
     let mut runs = Vec::new();
     push_runs(&mut runs, &gnu.sparse)?;
     let mut more = gnu.is_extended();
@@ -38,14 +40,20 @@ pub(super) fn from_gnu(
         push_runs(&mut runs, extension.sparse())?;
         more = extension.is_extended();
     }
-    let real_size = gnu.real_size().map_err(|error| malformed(&error.to_string()))?;
+    let real_size = gnu
+        .real_size()
+        .map_err(|error| malformed(&error.to_string()))?;
     checked(Map { real_size, runs })
 }
 
 fn push_runs(runs: &mut Vec<Run>, blocks: &[GnuSparseHeader]) -> Result<(), Error> {
     for block in blocks.iter().filter(|block| !block.is_empty()) {
-        let offset = block.offset().map_err(|error| malformed(&error.to_string()))?;
-        let length = block.length().map_err(|error| malformed(&error.to_string()))?;
+        let offset = block
+            .offset()
+            .map_err(|error| malformed(&error.to_string()))?;
+        let length = block
+            .length()
+            .map_err(|error| malformed(&error.to_string()))?;
         push(runs, Run { offset, length })?;
     }
     Ok(())
@@ -64,20 +72,30 @@ pub(super) fn from_pax(
     records: &Records,
     mut next_block: impl FnMut() -> Result<[u8; 512], Error>,
 ) -> Result<Option<Map>, Error> {
-    let real_size = records.number("GNU.sparse.realsize").or(records.number("GNU.sparse.size"));
-    let Some(real_size) = real_size else { return Ok(None) };
+    let real_size = records
+        .number("GNU.sparse.realsize")
+        .or(records.number("GNU.sparse.size"));
+    let Some(real_size) = real_size else {
+        return Ok(None);
+    };
     let numbers = if records.number("GNU.sparse.major") == Some(1) {
         numbers_of_data(&mut next_block)?
     } else if let Some(map) = records.get("GNU.sparse.map") {
-        map.split(|byte| *byte == b',').map(number).collect::<Result<_, _>>()?
+        map.split(|byte| *byte == b',')
+            .map(number)
+            .collect::<Result<_, _>>()?
     } else {
         let is_map = |key: &[u8]| key == b"GNU.sparse.offset" || key == b"GNU.sparse.numbytes";
         let values = records.iter().filter(|(key, _)| is_map(key));
-        values.map(|(_, value)| number(value)).collect::<Result<_, _>>()?
+        values
+            .map(|(_, value)| number(value))
+            .collect::<Result<_, _>>()?
     };
     let mut runs = Vec::new();
     for pair in numbers.chunks(2) {
-        let [offset, length] = *pair else { return Err(malformed("sparse map has an odd end")) };
+        let [offset, length] = *pair else {
+            return Err(malformed("sparse map has an odd end"));
+        };
         push(&mut runs, Run { offset, length })?;
     }
     checked(Map { real_size, runs }).map(Some)
@@ -117,7 +135,8 @@ fn numbers_of_data(
 
 fn number(digits: &[u8]) -> Result<u64, Error> {
     let text = std::str::from_utf8(digits).ok();
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| malformed("sparse map has no numbers"))
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| malformed("sparse map has no numbers"))
 }
 
 /// Runs must follow each other inside the file, or writing them would go anywhere.
@@ -127,7 +146,11 @@ fn checked(map: Map) -> Result<Map, Error> {
         let end = run.offset.checked_add(run.length);
         match end {
             Some(end) if run.offset >= position && end <= map.real_size => position = end,
-            _ => return Err(malformed("sparse map is out of order or longer than its file")),
+            _ => {
+                return Err(malformed(
+                    "sparse map is out of order or longer than its file",
+                ));
+            }
         }
     }
     Ok(map)

@@ -12,8 +12,8 @@ use rustix::fs::{CWD, FileType, OFlags, Statx};
 use tar::{EntryType, Header};
 
 use super::error::Error;
-use super::is_foreign_xattr;
 use super::ledger::{Device, DeviceKind, Ledger, Record, status};
+use super::{Xattrs, is_foreign_xattr};
 
 /// How a tree is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,7 +53,9 @@ pub fn stream_tree(
         summary: TreeSummary::default(),
     };
     walk.folder(b"")?;
-    walk.out.write_all(&[0; 1024]).map_err(Error::io("packing", b"/"))?;
+    walk.out
+        .write_all(&[0; 1024])
+        .map_err(Error::io("packing", b"/"))?;
     walk.out.flush().map_err(Error::io("packing", b"/"))?;
     Ok(walk.summary)
 }
@@ -78,7 +80,7 @@ struct Entry<'a> {
     record: Option<&'a Record>,
     link: Vec<u8>,
     device: Option<Device>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: Xattrs,
     size: u64,
 }
 
@@ -105,12 +107,19 @@ impl<W: Write> Walk<'_, W> {
 
     fn entry(&mut self, path: &[u8], status: &Statx) -> Result<(), Error> {
         if let Some(first) = self.first_name(path, status) {
-            let entry = Entry { link: first, ..plain(path, EntryType::Link, status) };
+            let entry = Entry {
+                link: first,
+                ..plain(path, EntryType::Link, status)
+            };
             return self.write_header(&entry);
         }
         let record = self.ledger.find(status);
         let xattrs = self.xattrs(path, record)?;
-        let entry = Entry { record, xattrs, ..plain(path, EntryType::Directory, status) };
+        let entry = Entry {
+            record,
+            xattrs,
+            ..plain(path, EntryType::Directory, status)
+        };
         let device = record.and_then(|record| record.device);
         match (device, file_type(status)) {
             (Some(device), _) => self.write_device(device, entry),
@@ -118,9 +127,16 @@ impl<W: Write> Walk<'_, W> {
             (None, FileType::RegularFile) => self.write_file(entry),
             (None, FileType::Symlink) => {
                 let link = self.link_text(path)?;
-                self.write_header(&Entry { kind: EntryType::Symlink, link, ..entry })
+                self.write_header(&Entry {
+                    kind: EntryType::Symlink,
+                    link,
+                    ..entry
+                })
             }
-            (None, FileType::Fifo) => self.write_header(&Entry { kind: EntryType::Fifo, ..entry }),
+            (None, FileType::Fifo) => self.write_header(&Entry {
+                kind: EntryType::Fifo,
+                ..entry
+            }),
             (None, FileType::CharacterDevice) => {
                 self.write_device(device_of(status, DeviceKind::Character), entry)
             }
@@ -128,7 +144,9 @@ impl<W: Write> Walk<'_, W> {
                 self.write_device(device_of(status, DeviceKind::Block), entry)
             }
             (None, _) => {
-                self.summary.skipped.push(PathBuf::from(OsStr::from_bytes(path)));
+                self.summary
+                    .skipped
+                    .push(PathBuf::from(OsStr::from_bytes(path)));
                 Ok(())
             }
         }
@@ -139,7 +157,10 @@ impl<W: Write> Walk<'_, W> {
         if file_type(status) == FileType::Directory || status.stx_nlink < 2 {
             return None;
         }
-        let first = self.names.entry(status.stx_ino).or_insert_with(|| path.to_vec());
+        let first = self
+            .names
+            .entry(status.stx_ino)
+            .or_insert_with(|| path.to_vec());
         (first != path).then(|| first.clone())
     }
 
@@ -148,14 +169,22 @@ impl<W: Write> Walk<'_, W> {
             DeviceKind::Character => EntryType::Char,
             DeviceKind::Block => EntryType::Block,
         };
-        self.write_header(&Entry { kind, device: Some(device), ..entry })
+        self.write_header(&Entry {
+            kind,
+            device: Some(device),
+            ..entry
+        })
     }
 
     fn write_file(&mut self, entry: Entry<'_>) -> Result<(), Error> {
         let path = entry.path;
         let size = entry.status.stx_size;
         let file = self.open(path)?;
-        self.write_header(&Entry { kind: EntryType::Regular, size, ..entry })?;
+        self.write_header(&Entry {
+            kind: EntryType::Regular,
+            size,
+            ..entry
+        })?;
         let copied = io::copy(&mut file.take(size), &mut self.out);
         if copied.map_err(Error::io("packing", path))? < size {
             return Err(Error::entry(path, "became shorter while it was packed"));
@@ -163,7 +192,9 @@ impl<W: Write> Walk<'_, W> {
         let padding = [0; 512];
         let rest = usize::try_from((512 - size % 512) % 512).unwrap_or(0);
         self.summary.bytes += size;
-        self.out.write_all(&padding[..rest]).map_err(Error::io("packing", path))
+        self.out
+            .write_all(&padding[..rest])
+            .map_err(Error::io("packing", path))
     }
 
     fn write_header(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
@@ -173,15 +204,13 @@ impl<W: Write> Walk<'_, W> {
     }
 
     /// Attributes that the image has: those on the file, and the ledger's.
-    fn xattrs(
-        &self,
-        path: &[u8],
-        record: Option<&Record>,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    fn xattrs(&self, path: &[u8], record: Option<&Record>) -> Result<Xattrs, Error> {
         let file = self.host_path(path);
         let names = match xattr::list(&file) {
             Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(ledgered(record)),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                return Ok(ledgered(record));
+            }
             Err(error) => return Err(Error::io("reading attributes of", path)(error)),
         };
         let mut found = ledgered(record);
@@ -218,7 +247,10 @@ impl<W: Write> Walk<'_, W> {
 
     fn open(&self, path: &[u8]) -> Result<File, Error> {
         let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(self.host_path(path));
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(self.host_path(path));
         opened.map_err(Error::io("opening", path))
     }
 
@@ -229,11 +261,22 @@ impl<W: Write> Walk<'_, W> {
 
 fn plain<'a>(path: &'a [u8], kind: EntryType, status: &'a Statx) -> Entry<'a> {
     let (link, xattrs) = (Vec::new(), Vec::new());
-    Entry { path, kind, status, record: None, link, device: None, xattrs, size: 0 }
+    Entry {
+        path,
+        kind,
+        status,
+        record: None,
+        link,
+        device: None,
+        xattrs,
+        size: 0,
+    }
 }
 
-fn ledgered(record: Option<&Record>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    record.map(|record| record.xattrs.clone()).unwrap_or_default()
+fn ledgered(record: Option<&Record>) -> Xattrs {
+    record
+        .map(|record| record.xattrs.clone())
+        .unwrap_or_default()
 }
 
 /// squashfs stores the namespaces `user`, `trusted` and `security`.
@@ -247,14 +290,14 @@ fn file_type(status: &Statx) -> FileType {
 }
 
 fn device_of(status: &Statx, kind: DeviceKind) -> Device {
-    Device { kind, major: status.stx_rdev_major, minor: status.stx_rdev_minor }
+    Device {
+        kind,
+        major: status.stx_rdev_major,
+        minor: status.stx_rdev_minor,
+    }
 }
 
-fn write_entry(
-    out: &mut impl Write,
-    entry: &Entry<'_>,
-    options: StreamOptions,
-) -> io::Result<()> {
+fn write_entry(out: &mut impl Write, entry: &Entry<'_>, options: StreamOptions) -> io::Result<()> {
     let name = written_name(entry);
     let extended = extended_records(entry, &name);
     if !extended.is_empty() {
@@ -274,7 +317,11 @@ fn header(entry: &Entry<'_>, name: &[u8], options: StreamOptions) -> io::Result<
     let status = entry.status;
     let owner = entry.record.and_then(|record| record.owner);
     let (uid, gid) = owner.unwrap_or((status.stx_uid, status.stx_gid));
-    let mtime = status.stx_mtime.tv_sec.min(options.latest.unwrap_or(i64::MAX)).max(0);
+    let mtime = status
+        .stx_mtime
+        .tv_sec
+        .min(options.latest.unwrap_or(i64::MAX))
+        .max(0);
     let mut header = Header::new_ustar();
     put_name(&mut header, name);
     header.set_entry_type(entry.kind);
@@ -283,7 +330,9 @@ fn header(entry: &Entry<'_>, name: &[u8], options: StreamOptions) -> io::Result<
     header.set_gid(u64::from(gid));
     header.set_mtime(u64::try_from(mtime).unwrap_or(0));
     header.set_size(entry.size);
-    let device = entry.device.map_or((0, 0), |device| (device.major, device.minor));
+    let device = entry
+        .device
+        .map_or((0, 0), |device| (device.major, device.minor));
     header.set_device_major(device.0)?;
     header.set_device_minor(device.1)?;
     let link = &entry.link[..entry.link.len().min(100)];
@@ -315,7 +364,11 @@ fn extended_records(entry: &Entry<'_>, name: &[u8]) -> Vec<u8> {
         push_record(&mut records, b"linkpath", &entry.link);
     }
     for (name, value) in &entry.xattrs {
-        push_record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
+        push_record(
+            &mut records,
+            &[b"SCHILY.xattr.", name.as_slice()].concat(),
+            value,
+        );
     }
     records
 }

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, chmodat,
-    fstat, mkdirat, open, openat, openat2, readlinkat, statat, unlinkat, utimensat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, chmodat, fstat,
+    mkdirat, open, openat, openat2, readlinkat, statat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -59,7 +59,12 @@ impl<'a> Tree<'a> {
     pub(super) fn open(root: &Path, ledger: &'a mut Ledger) -> Result<Self, Error> {
         let opened = open(root, FOLDER, Mode::empty());
         let root = opened.map_err(Error::io("opening", root.as_os_str().as_bytes()))?;
-        Ok(Self { root, ledger, made: HashSet::new(), times: HashMap::new() })
+        Ok(Self {
+            root,
+            ledger,
+            made: HashSet::new(),
+            times: HashMap::new(),
+        })
     }
 
     /// Finds the place of a cleaned path whose folder need not exist. `None` is the root itself.
@@ -73,9 +78,16 @@ impl<'a> Tree<'a> {
             opened => opened.map_err(Error::io("opening the folder of", path))?,
         };
         let status = fstat(&folder).map_err(Error::io("looking at the folder of", path))?;
-        self.times.entry(status.st_ino).or_insert_with(|| (parent.to_vec(), mtime_of(&status)));
+        self.times
+            .entry(status.st_ino)
+            .or_insert_with(|| (parent.to_vec(), mtime_of(&status)));
         let (name, path) = (name.to_vec(), path.to_vec());
-        Ok(Some(Place { folder, folder_inode: status.st_ino, name, path }))
+        Ok(Some(Place {
+            folder,
+            folder_inode: status.st_ino,
+            name,
+            path,
+        }))
     }
 
     /// Finds the place of a path that should exist already, and changes nothing.
@@ -85,14 +97,23 @@ impl<'a> Tree<'a> {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             opened => opened.map_err(Error::io("opening the folder of", path))?,
         };
-        let folder_inode = fstat(&folder).map_err(Error::io("looking at", path))?.st_ino;
-        Ok(Some(Place { folder, folder_inode, name: name.to_vec(), path: path.to_vec() }))
+        let folder_inode = fstat(&folder)
+            .map_err(Error::io("looking at", path))?
+            .st_ino;
+        Ok(Some(Place {
+            folder,
+            folder_inode,
+            name: name.to_vec(),
+            path: path.to_vec(),
+        }))
     }
 
     /// Remembers a folder so that its time is the same afterwards, whatever is made in it.
     pub(super) fn keep_time(&mut self, path: &[u8], folder: &OwnedFd) -> Result<(), Error> {
         let status = fstat(folder).map_err(Error::io("looking at", path))?;
-        self.times.entry(status.st_ino).or_insert_with(|| (path.to_vec(), mtime_of(&status)));
+        self.times
+            .entry(status.st_ino)
+            .or_insert_with(|| (path.to_vec(), mtime_of(&status)));
         Ok(())
     }
 
@@ -105,12 +126,17 @@ impl<'a> Tree<'a> {
     pub(super) fn finish(self) -> Result<(), Error> {
         for (inode, (path, time)) in &self.times {
             // A folder that was replaced since is not this folder.
-            let Ok(folder) = self.open_folder(path) else { continue };
+            let Ok(folder) = self.open_folder(path) else {
+                continue;
+            };
             let status = fstat(&folder).map_err(Error::io("looking at", path))?;
             if status.st_ino != *inode {
                 continue;
             }
-            let times = Timestamps { last_access: *time, last_modification: *time };
+            let times = Timestamps {
+                last_access: *time,
+                last_modification: *time,
+            };
             utimensat(&folder, ".", &times, AtFlags::empty())
                 .map_err(Error::io("setting the time of", path))?;
         }
@@ -144,16 +170,21 @@ impl<'a> Tree<'a> {
 
     /// Returns whether nothing is left there.
     fn remove_below(&mut self, place: &Place, spare: Spare) -> Result<bool, Error> {
-        let Some(status) = place.status()? else { return Ok(true) };
+        let Some(status) = place.status()? else {
+            return Ok(true);
+        };
         let key = (place.folder_inode, place.name.clone());
         let spared = spare == Spare::MadeByThisLayer && self.made.contains(&key);
         let is_folder = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
         if is_folder && !self.remove_content(place, spare)? || spared {
             return Ok(false);
         }
-        let flags = if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        unlinkat(&place.folder, place.name(), flags)
-            .map_err(Error::io("removing", &place.path))?;
+        let flags = if is_folder {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
+        unlinkat(&place.folder, place.name(), flags).map_err(Error::io("removing", &place.path))?;
         self.made.remove(&key);
         if is_folder || status.st_nlink == 1 {
             self.ledger.forget(status.st_ino);
@@ -170,8 +201,12 @@ impl<'a> Tree<'a> {
         let mut all_gone = true;
         for name in names_in(&folder).map_err(Error::io("listing", &place.path))? {
             let child = Place {
-                folder_inode: fstat(&folder).map_err(Error::io("looking at", &place.path))?.st_ino,
-                folder: folder.try_clone().map_err(Error::io("opening", &place.path))?,
+                folder_inode: fstat(&folder)
+                    .map_err(Error::io("looking at", &place.path))?
+                    .st_ino,
+                folder: folder
+                    .try_clone()
+                    .map_err(Error::io("opening", &place.path))?,
                 path: join(&place.path, &name),
                 name,
             };
@@ -183,7 +218,13 @@ impl<'a> Tree<'a> {
     fn open_folder(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.root, OsStr::from_bytes(path), FOLDER, Mode::empty(), resolve)
+        openat2(
+            &self.root,
+            OsStr::from_bytes(path),
+            FOLDER,
+            Mode::empty(),
+            resolve,
+        )
     }
 
     /// Makes the missing folders of a path, following dangling links inside the tree.
@@ -244,11 +285,19 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 /// A cleaned path with one more component.
 pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { name.to_vec() } else { [folder, name].join(&b'/') }
+    if folder.is_empty() {
+        name.to_vec()
+    } else {
+        [folder, name].join(&b'/')
+    }
 }
 
 fn resolve_text(folder: &[u8], target: &[u8]) -> Vec<u8> {
-    if target.starts_with(b"/") { clean(target) } else { clean(&join(folder, target)) }
+    if target.starts_with(b"/") {
+        clean(target)
+    } else {
+        clean(&join(folder, target))
+    }
 }
 
 fn mtime_of(status: &Stat) -> Timespec {

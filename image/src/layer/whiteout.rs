@@ -35,7 +35,10 @@ pub(super) fn parse(path: &[u8]) -> Result<Option<Whiteout>, Error> {
 }
 
 fn is_bookkeeping(component: &[u8]) -> bool {
-    matches!(component, b".wh..wh.plnk" | b".wh..wh.aufs" | b".wh..wh.orph")
+    matches!(
+        component,
+        b".wh..wh.plnk" | b".wh..wh.aufs" | b".wh..wh.orph"
+    )
 }
 
 #[cfg(test)]
@@ -44,9 +47,18 @@ mod tests {
 
     #[test]
     fn names_tell_what_is_removed() {
-        assert_eq!(parse(b"a/.wh.b").unwrap(), Some(Whiteout::Path(b"a/b".to_vec())));
-        assert_eq!(parse(b"a/.wh..wh..opq").unwrap(), Some(Whiteout::Opaque(b"a".to_vec())));
-        assert_eq!(parse(b".wh..wh.plnk/1.2").unwrap(), Some(Whiteout::Bookkeeping));
+        assert_eq!(
+            parse(b"a/.wh.b").unwrap(),
+            Some(Whiteout::Path(b"a/b".to_vec()))
+        );
+        assert_eq!(
+            parse(b"a/.wh..wh..opq").unwrap(),
+            Some(Whiteout::Opaque(b"a".to_vec()))
+        );
+        assert_eq!(
+            parse(b".wh..wh.plnk/1.2").unwrap(),
+            Some(Whiteout::Bookkeeping)
+        );
         assert_eq!(parse(b"a/.where").unwrap(), None);
     }
 

@@ -1,8 +1,34 @@
 //! Docker and OCI registries: references, credentials, manifests, layers.
+//!
+//! [`fetch()`] is the way in: a [`Reference`] and a [`Platform`] become a [`FetchedImage`], whose
+//! layers lie in the cache with verified digests.
+//!
+//! See the OCI distribution specification and the registry token authentication specification.
+
+mod accounts;
+mod blob;
+mod cache;
+mod challenge;
+mod client;
+mod config;
+mod digest;
+mod endpoint;
+mod error;
+mod fetch;
+mod manifest;
+mod platform;
+mod reference;
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
+
+pub use accounts::{Accounts, HeaderAccount};
+pub use config::ImageConfig;
+pub use digest::Digest;
+pub use fetch::{Fetch, FetchedImage, LayerBlob, fetch};
+pub use platform::Platform;
+pub use reference::{Reference, ReferenceError, Version};
 
 /// How registries are reached.
 #[derive(Debug, Clone, Default)]

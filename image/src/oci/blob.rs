@@ -1,0 +1,124 @@
+//! How a blob gets from the registry into the cache, going on where a connection broke.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use reqwest::StatusCode;
+use reqwest::blocking::Response;
+use reqwest::header::CONTENT_RANGE;
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::cache::Cache;
+use super::client::{Ask, Client, Patience};
+use super::digest::Digest;
+use super::manifest::Descriptor;
+use crate::error::Error;
+
+/// Called with the bytes that are there.
+pub(super) type Report<'a> = &'a dyn Fn(u64);
+
+/// Makes sure that a blob is in the cache, and tells where.
+pub(super) fn download(
+    client: &Client<'_>,
+    cache: &Cache,
+    blob: &Descriptor,
+    report: Report<'_>,
+) -> Result<PathBuf, Error> {
+    if let Some(path) = cache.find(blob)? {
+        return Ok(path);
+    }
+    let path = format!("blobs/{}", blob.digest);
+    let mut partial = Partial {
+        file: cache.temporary()?,
+        hash: Sha256::new(),
+        length: 0,
+    };
+    let mut patience = Patience::default();
+    loop {
+        client.check_cancelled()?;
+        let response = client.get(Ask {
+            path: &path,
+            accept: "*/*",
+            from: partial.length,
+        })?;
+        partial
+            .align(&response)
+            .map_err(Error::io("writing", partial.file.path()))?;
+        match partial.fill(client, response, blob, report)? {
+            Outcome::Complete => break,
+            Outcome::TooLong => return Err(client.nonsense(&path, "more than it announced")),
+            Outcome::Broken(cause) => {
+                client.wait(&mut patience)?.ok_or_else(|| Error::Network {
+                    message: format!("connection broke again and again while getting {path}"),
+                    source: Some(Box::new(cause)),
+                })?;
+            }
+        }
+    }
+    let found = Digest::finish(partial.hash);
+    if found != blob.digest {
+        return Err(client.nonsense(&path, &format!("content with the digest {found}")));
+    }
+    cache.keep(partial.file, &blob.digest)
+}
+
+struct Partial {
+    file: NamedTempFile,
+    hash: Sha256,
+    length: u64,
+}
+
+enum Outcome {
+    Complete,
+    TooLong,
+    Broken(std::io::Error),
+}
+
+impl Partial {
+    /// Starts over if the server did not go on where it was asked to.
+    fn align(&mut self, response: &Response) -> std::io::Result<()> {
+        let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
+            && response
+                .headers()
+                .get(CONTENT_RANGE)
+                .and_then(|value| value.to_str().ok())
+                .is_some_and(|value| value.starts_with(&format!("bytes {}-", self.length)));
+        if self.length > 0 && !goes_on {
+            self.file.as_file().set_len(0)?;
+            self.file.as_file_mut().seek(SeekFrom::Start(0))?;
+            self.hash = Sha256::new();
+            self.length = 0;
+        }
+        Ok(())
+    }
+
+    fn fill(
+        &mut self,
+        client: &Client<'_>,
+        mut response: Response,
+        blob: &Descriptor,
+        report: Report<'_>,
+    ) -> Result<Outcome, Error> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            client.check_cancelled()?;
+            let count = match response.read(&mut buffer) {
+                Ok(0) if self.length < blob.size => {
+                    return Ok(Outcome::Broken(std::io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(0) => return Ok(Outcome::Complete),
+                Ok(count) => count,
+                Err(error) => return Ok(Outcome::Broken(error)),
+            };
+            self.length += count as u64;
+            if self.length > blob.size {
+                return Ok(Outcome::TooLong);
+            }
+            self.hash.update(&buffer[..count]);
+            let written = self.file.write_all(&buffer[..count]);
+            written.map_err(Error::io("writing", self.file.path()))?;
+            report(self.length);
+        }
+    }
+}

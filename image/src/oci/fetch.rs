@@ -1,0 +1,300 @@
+//! How an image gets from a registry into the cache: manifest, configuration, layers.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Registries;
+use super::accounts::Accounts;
+use super::blob;
+use super::cache::Cache;
+use super::client::{Ask, Client};
+use super::config::ImageConfig;
+use super::digest::Digest;
+use super::endpoint::{Role, endpoints};
+use super::manifest::{self, ACCEPTED, Descriptor, Document, Manifest, Unusable};
+use super::platform::Platform;
+use super::reference::{Reference, Version};
+use crate::engine::{Cancel, Event, Progress};
+use crate::error::Error;
+
+const MOST_MANIFEST: u64 = 8 << 20;
+const MOST_CONFIG: u64 = 8 << 20;
+const MOST_NESTING: usize = 4;
+const SIDE_BY_SIDE: usize = 4;
+
+/// What to fetch and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch<'a> {
+    /// The image.
+    pub reference: &'a Reference,
+    /// Which of its platforms.
+    pub platform: &'a Platform,
+    /// Mirrors and plain-http hosts.
+    pub registries: &'a Registries,
+    /// As whom.
+    pub accounts: &'a Accounts,
+    /// Folder of the cache.
+    pub cache: &'a Path,
+}
+
+/// An image whose layers lie in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedImage {
+    /// The full reference.
+    pub reference: String,
+    /// Digest of the manifest for the platform.
+    pub manifest_digest: String,
+    /// The configuration blob (JSON); [`ImageConfig::parse`] reads it.
+    pub config: Vec<u8>,
+    /// The layers, lowest first.
+    pub layers: Vec<LayerBlob>,
+}
+
+/// A layer in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerBlob {
+    /// The file.
+    pub path: PathBuf,
+    /// What the manifest says it is.
+    pub media_type: String,
+    /// Digest of the file.
+    pub digest: String,
+    /// Digest of the uncompressed tar, where the configuration tells.
+    pub diff_id: Option<String>,
+}
+
+/// Fetches an image, from a mirror if there is one that has it.
+pub fn fetch(
+    wanted: &Fetch<'_>,
+    events: &(dyn Fn(Event<'_>) + Sync),
+    cancel: &Cancel,
+) -> Result<FetchedImage, Error> {
+    let mut mirror_failure = None;
+    for endpoint in endpoints(wanted.registries, wanted.reference)? {
+        let (host, role) = (endpoint.host(), endpoint.role);
+        let account = wanted.accounts.for_registry(wanted.reference.registry());
+        let client = Client::new(endpoint, wanted.reference.repository(), account, cancel)?;
+        match fetch_from(&client, wanted, events) {
+            Ok(image) => return Ok(image),
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) if role == Role::Mirror => {
+                events(Event::Info(&format!("mirror {host}: {error}")));
+                mirror_failure = Some(error);
+            }
+            Err(error) => return Err(with_mirror(error, mirror_failure)),
+        }
+    }
+    Err(Error::Internal("reference without a registry".to_owned()))
+}
+
+/// Where only the mirror can be reached, its answer is the one that helps.
+fn with_mirror(error: Error, mirror: Option<Error>) -> Error {
+    match (error, mirror) {
+        (
+            Error::Network { message, .. },
+            Some(Error::Base {
+                message: answer,
+                help,
+            }),
+        ) => Error::Base {
+            message: format!("{answer}; {message}"),
+            help,
+        },
+        (error, _) => error,
+    }
+}
+
+fn fetch_from(
+    client: &Client<'_>,
+    wanted: &Fetch<'_>,
+    events: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<FetchedImage, Error> {
+    let cache = Cache::open(wanted.cache)?;
+    let (digest, manifest) = find_manifest(client, wanted)?;
+    let unusable = |error| unusable(wanted.reference, &error);
+    let layers = manifest.extractable_layers().map_err(unusable)?;
+    let config = fetch_config(client, &cache, &manifest.config)?;
+    let parsed = ImageConfig::parse(&config)
+        .map_err(|error| unusable(Unusable::Invalid(format!("its configuration: {error}"))))?;
+    warn_of_platform(&parsed, wanted.platform, events);
+    let paths = fetch_layers(client, &cache, &layers, events)?;
+    // Digests are by position; where the numbers differ they belong to something else.
+    let known = parsed.diff_ids.len() == layers.len();
+    let layers = layers
+        .iter()
+        .zip(paths)
+        .enumerate()
+        .map(|(position, (layer, path))| LayerBlob {
+            path,
+            media_type: layer.media_type.clone(),
+            digest: layer.digest.to_string(),
+            diff_id: parsed.diff_ids.get(position).filter(|_| known).cloned(),
+        });
+    Ok(FetchedImage {
+        reference: wanted.reference.to_string(),
+        manifest_digest: digest.to_string(),
+        layers: layers.collect(),
+        config,
+    })
+}
+
+/// Follows indexes down to the manifest of the platform.
+fn find_manifest(client: &Client<'_>, wanted: &Fetch<'_>) -> Result<(Digest, Manifest), Error> {
+    let mut version = wanted.reference.version().clone();
+    for _ in 0..MOST_NESTING {
+        let (digest, json) = get_manifest(client, &version)?;
+        let document = manifest::parse(&json);
+        match document.map_err(|error| unusable(wanted.reference, &error))? {
+            Document::Image(manifest) => return Ok((digest, manifest)),
+            Document::Index(entries) => {
+                let chosen = manifest::choose(&entries, wanted.platform);
+                let chosen = chosen.map_err(|error| unusable(wanted.reference, &error))?;
+                version = Version::Digest(chosen.digest.clone());
+            }
+        }
+    }
+    Err(unusable(
+        wanted.reference,
+        &Unusable::Invalid("indexes are nested too deep".to_owned()),
+    ))
+}
+
+fn get_manifest(client: &Client<'_>, version: &Version) -> Result<(Digest, Vec<u8>), Error> {
+    let path = format!("manifests/{version}");
+    let response = client.get(Ask {
+        path: &path,
+        accept: ACCEPTED,
+        from: 0,
+    })?;
+    let mut json = Vec::new();
+    let read = response.take(MOST_MANIFEST + 1).read_to_end(&mut json);
+    read.map_err(|error| Error::Network {
+        message: format!("connection broke while getting {path}"),
+        source: Some(Box::new(error)),
+    })?;
+    if json.len() as u64 > MOST_MANIFEST {
+        return Err(client.nonsense(&path, "a manifest of more than 8 MiB"));
+    }
+    let digest = Digest::of(&json);
+    match version {
+        Version::Digest(asked) if *asked != digest => {
+            Err(client.nonsense(&path, &format!("content with the digest {digest}")))
+        }
+        _ => Ok((digest, json)),
+    }
+}
+
+fn fetch_config(client: &Client<'_>, cache: &Cache, config: &Descriptor) -> Result<Vec<u8>, Error> {
+    if config.size > MOST_CONFIG {
+        return Err(client.nonsense("the configuration", "one of more than 8 MiB"));
+    }
+    let path = blob::download(client, cache, config, &|_| {})?;
+    fs::read(&path).map_err(Error::io("reading", &path))
+}
+
+fn warn_of_platform(
+    config: &ImageConfig,
+    platform: &Platform,
+    events: &(dyn Fn(Event<'_>) + Sync),
+) {
+    let architecture = config.architecture.as_str();
+    if !architecture.is_empty() && architecture != platform.architecture() {
+        events(Event::Warning(&format!(
+            "image is for {architecture}, not for {platform}"
+        )));
+    }
+}
+
+/// Fetches the layers side by side; a layer that occurs twice is fetched once.
+fn fetch_layers(
+    client: &Client<'_>,
+    cache: &Cache,
+    layers: &[&Descriptor],
+    events: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<Vec<PathBuf>, Error> {
+    let mut distinct: Vec<&Descriptor> = Vec::new();
+    for layer in layers {
+        if !distinct.iter().any(|known| known.digest == layer.digest) {
+            distinct.push(layer);
+        }
+    }
+    let line = Line {
+        next: AtomicUsize::new(0),
+        failed: AtomicBool::new(false),
+    };
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE.min(distinct.len()) {
+            scope.spawn(|| {
+                while let Some(layer) = line.next(&distinct) {
+                    let fetched = fetch_layer(client, cache, layer, events);
+                    line.failed.fetch_or(fetched.is_err(), Ordering::Relaxed);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.push((layer.digest.clone(), fetched));
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut paths = std::collections::HashMap::new();
+    for (digest, fetched) in done {
+        paths.insert(digest, fetched?);
+    }
+    let path = |layer: &&Descriptor| paths.get(&layer.digest).cloned();
+    let missing = || Error::Internal("a layer was left out".to_owned());
+    layers
+        .iter()
+        .map(|layer| path(layer).ok_or_else(missing))
+        .collect()
+}
+
+/// The layers that nobody took yet.
+struct Line {
+    next: AtomicUsize,
+    failed: AtomicBool,
+}
+
+impl Line {
+    fn next<'a>(&self, layers: &[&'a Descriptor]) -> Option<&'a Descriptor> {
+        if self.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        layers
+            .get(self.next.fetch_add(1, Ordering::Relaxed))
+            .copied()
+    }
+}
+
+fn fetch_layer(
+    client: &Client<'_>,
+    cache: &Cache,
+    layer: &Descriptor,
+    events: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<PathBuf, Error> {
+    let step = format!("layer {}", &layer.digest.hex()[..12]);
+    let report = |done| {
+        events(Event::Progress(Progress {
+            step: &step,
+            done,
+            total: Some(layer.size),
+        }));
+    };
+    let path = blob::download(client, cache, layer, &report)?;
+    report(layer.size);
+    Ok(path)
+}
+
+fn unusable(reference: &Reference, error: &Unusable) -> Error {
+    let help = match error {
+        Unusable::NoPlatform { .. } => Some("choose an image that exists for this machine"),
+        Unusable::NotAnImage(_) => Some("an image made with docker, podman or buildah is needed"),
+        _ => None,
+    };
+    Error::Base {
+        message: format!("{reference}: {error}"),
+        help: help.map(str::to_owned),
+    }
+}

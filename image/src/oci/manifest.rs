@@ -1,0 +1,300 @@
+//! What a registry says an image consists of, in all the forms registries say it.
+
+use serde::Deserialize;
+
+use super::digest::Digest;
+use super::platform::{Described, Platform};
+
+/// Everything that is asked for; the schema 1 forms are left out, so registries convert if they can.
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v2+json";
+
+/// A document that a registry gave for a tag or digest.
+#[derive(Debug)]
+pub(super) enum Document {
+    /// One image.
+    Image(Manifest),
+    /// A choice of images.
+    Index(Vec<Descriptor>),
+}
+
+/// What one image consists of.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    pub(super) config: Descriptor,
+    /// Lowest first.
+    pub(super) layers: Vec<Descriptor>,
+}
+
+/// Content in a registry.
+#[derive(Debug, Clone)]
+pub(super) struct Descriptor {
+    pub(super) media_type: String,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    platform: Option<Described>,
+}
+
+/// Why a document is not an image that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("manifest is not valid: {0}")]
+    Invalid(String),
+    #[error(
+        "image has a schema 1 manifest, which is not supported; push it again with a current tool"
+    )]
+    Schema1,
+    #[error("no extractable layers found in this image; its layers are of type {0}")]
+    NotAnImage(String),
+    #[error("no image for {wanted} found; there are images for {present}")]
+    NoPlatform { wanted: String, present: String },
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(rename = "schemaVersion")]
+    schema_version: Option<u32>,
+    #[serde(default, rename = "mediaType")]
+    media_type: Option<String>,
+    manifests: Option<Vec<RawDescriptor>>,
+    config: Option<RawDescriptor>,
+    layers: Option<Vec<RawDescriptor>>,
+}
+
+#[derive(Deserialize)]
+struct RawDescriptor {
+    #[serde(default, rename = "mediaType")]
+    media_type: String,
+    digest: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    platform: Option<Described>,
+}
+
+/// Reads a manifest or an index; the media type in the body may be missing.
+pub(super) fn parse(json: &[u8]) -> Result<Document, Unusable> {
+    let raw: Raw =
+        serde_json::from_slice(json).map_err(|error| Unusable::Invalid(error.to_string()))?;
+    let is_signed = raw
+        .media_type
+        .as_deref()
+        .is_some_and(|kind| kind.contains("manifest.v1+"));
+    if raw.schema_version == Some(1) || is_signed && raw.config.is_none() {
+        return Err(Unusable::Schema1);
+    }
+    if let Some(manifests) = raw.manifests {
+        return descriptors(manifests).map(Document::Index);
+    }
+    let (Some(config), Some(layers)) = (raw.config, raw.layers) else {
+        return Err(Unusable::Invalid(
+            "it has neither layers nor manifests".to_owned(),
+        ));
+    };
+    let manifest = Manifest {
+        config: descriptor(config)?,
+        layers: descriptors(layers)?,
+    };
+    Ok(Document::Image(manifest))
+}
+
+/// Finds the entry of an index that fits a platform best: the first that matches.
+pub(super) fn choose<'a>(
+    entries: &'a [Descriptor],
+    platform: &Platform,
+) -> Result<&'a Descriptor, Unusable> {
+    let is_image = |entry: &&Descriptor| {
+        !entry
+            .platform
+            .as_ref()
+            .is_some_and(Described::is_attestation)
+    };
+    let mut images = entries.iter().filter(is_image);
+    if let Some(found) = images
+        .clone()
+        .find(|entry| platform.matches(entry.platform.as_ref()))
+    {
+        return Ok(found);
+    }
+    // An index in an index has no platform of its own; it is the only other place to look.
+    if let Some(nested) = images.find(|entry| entry.is_index() && entry.platform.is_none()) {
+        return Ok(nested);
+    }
+    let present = entries
+        .iter()
+        .filter(is_image)
+        .filter_map(|entry| entry.platform.as_ref());
+    let present: Vec<String> = present.map(ToString::to_string).collect();
+    let present = if present.is_empty() {
+        "no platform".to_owned()
+    } else {
+        present.join(", ")
+    };
+    Err(Unusable::NoPlatform {
+        wanted: platform.to_string(),
+        present,
+    })
+}
+
+impl Manifest {
+    /// The layers that hold files.
+    pub(super) fn extractable_layers(&self) -> Result<Vec<&Descriptor>, Unusable> {
+        let layers: Vec<_> = self
+            .layers
+            .iter()
+            .filter(|layer| layer.is_layer())
+            .collect();
+        if layers.is_empty() && !self.layers.is_empty() {
+            let kinds: Vec<&str> = self
+                .layers
+                .iter()
+                .map(|layer| layer.media_type.as_str())
+                .collect();
+            return Err(Unusable::NotAnImage(kinds.join(", ")));
+        }
+        if layers.is_empty() && !self.config.is_image_config() {
+            return Err(Unusable::NotAnImage(self.config.media_type.clone()));
+        }
+        Ok(layers)
+    }
+}
+
+impl Descriptor {
+    fn is_layer(&self) -> bool {
+        let kind = self.media_type.as_str();
+        let docker = kind.strip_prefix("application/vnd.docker.image.rootfs.");
+        let oci = kind.strip_prefix("application/vnd.oci.image.layer.");
+        let tar = docker.and_then(|rest| rest.strip_prefix("foreign.").or(Some(rest)));
+        let tar = tar.and_then(|rest| rest.strip_prefix("diff.tar"));
+        let oci = oci.and_then(|rest| rest.strip_prefix("nondistributable.").or(Some(rest)));
+        tar.or(oci.and_then(|rest| rest.strip_prefix("v1.tar")))
+            .is_some_and(|rest| matches!(rest, "" | ".gzip" | "+gzip" | ".zstd" | "+zstd"))
+    }
+
+    fn is_image_config(&self) -> bool {
+        matches!(
+            self.media_type.as_str(),
+            "application/vnd.oci.image.config.v1+json"
+                | "application/vnd.docker.container.image.v1+json"
+        )
+    }
+
+    fn is_index(&self) -> bool {
+        self.media_type.contains("image.index.") || self.media_type.contains("manifest.list.")
+    }
+}
+
+fn descriptors(raw: Vec<RawDescriptor>) -> Result<Vec<Descriptor>, Unusable> {
+    raw.into_iter().map(descriptor).collect()
+}
+
+fn descriptor(raw: RawDescriptor) -> Result<Descriptor, Unusable> {
+    let RawDescriptor {
+        media_type,
+        digest,
+        size,
+        platform,
+    } = raw;
+    let digest = digest.parse().map_err(Unusable::Invalid)?;
+    Ok(Descriptor {
+        media_type,
+        digest,
+        size,
+        platform,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:b5b2b2c507a0944348e0303114d8d93aaaa081732b86451d9bce1f432a537bc7";
+
+    fn index(entries: &[&str]) -> Vec<Descriptor> {
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|rest| format!(r#"{{"digest":"{DIGEST}",{rest}}}"#))
+            .collect();
+        let json = format!(
+            r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
+            entries.join(",")
+        );
+        match parse(json.as_bytes()).unwrap() {
+            Document::Index(entries) => entries,
+            Document::Image(_) => panic!("not an index"),
+        }
+    }
+
+    fn image(layer_type: &str) -> Manifest {
+        let json = format!(
+            r#"{{"schemaVersion":2,"config":{{"digest":"{DIGEST}"}},
+                "layers":[{{"mediaType":"{layer_type}","digest":"{DIGEST}","size":1}}]}}"#
+        );
+        match parse(json.as_bytes()).unwrap() {
+            Document::Image(manifest) => manifest,
+            Document::Index(_) => panic!("not an image"),
+        }
+    }
+
+    #[test]
+    fn the_entry_of_the_platform_is_chosen_and_attestations_are_not() {
+        let entries = index(&[
+            r#""size":1,"platform":{"os":"unknown","architecture":"unknown"}"#,
+            r#""size":2,"platform":{"os":"linux","architecture":"arm64","variant":"v8"}"#,
+            r#""size":3,"platform":{"os":"linux","architecture":"amd64"}"#,
+        ]);
+
+        assert_eq!(choose(&entries, &Platform::linux("amd64")).unwrap().size, 3);
+        assert_eq!(
+            choose(&entries, &Platform::linux("aarch64")).unwrap().size,
+            2
+        );
+        let error = choose(&entries, &Platform::linux("riscv64"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("linux/arm64/v8, linux/amd64"), "{error}");
+    }
+
+    #[test]
+    fn an_index_in_an_index_is_looked_into() {
+        let entries = index(&[r#""mediaType":"application/vnd.oci.image.index.v1+json","size":7"#]);
+
+        assert_eq!(choose(&entries, &Platform::linux("s390x")).unwrap().size, 7);
+    }
+
+    #[test]
+    fn layers_of_all_forms_in_the_field_are_taken() {
+        for kind in [
+            "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            "application/vnd.docker.image.rootfs.diff.tar",
+            "application/vnd.docker.image.rootfs.diff.tar.zstd",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        ] {
+            assert_eq!(image(kind).extractable_layers().unwrap().len(), 1, "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_artifact_is_not_an_image() {
+        let error = image("application/vnd.sylabs.sif.layer.v1.sif").extractable_layers();
+
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("no extractable layers")
+        );
+    }
+
+    #[test]
+    fn schema_1_is_refused_with_a_reason() {
+        let json = br#"{"schemaVersion":1,"name":"a","fsLayers":[],"history":[]}"#;
+
+        assert_eq!(parse(json).unwrap_err(), Unusable::Schema1);
+    }
+}
