@@ -13,8 +13,6 @@ mod base;
 pub mod definition;
 mod engine;
 mod error;
-pub mod files;
-pub mod inside;
 pub mod layer;
 pub mod metadata;
 pub mod oci;
