@@ -48,7 +48,10 @@ fn find_squashfs(file: &File, from: &str) -> Result<(u64, u64), Error> {
             return Ok((long(&descriptor, 17), long(&descriptor, 25)));
         }
         if is_root {
-            return Err(not_an_image(from, "holds a file system other than squashfs"));
+            return Err(not_an_image(
+                from,
+                "holds a file system other than squashfs",
+            ));
         }
     }
     Err(not_an_image(from, "holds no root file system"))
@@ -62,11 +65,17 @@ fn read_at<const N: usize>(file: &File, offset: u64, from: &str) -> Result<[u8; 
 }
 
 fn short(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..at + 4].iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
+    bytes[at..at + 4]
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes[at..at + 8]
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn not_an_image(from: &str, why: &str) -> Error {

@@ -102,7 +102,9 @@ fn read_file(path: &std::path::Path, largest: u64) -> Result<Option<Vec<u8>>, Fa
         .map_err(Failure::io("reading", path))?;
     if content.len() as u64 > largest {
         let path = path.display();
-        return Err(Failure::input(format!("{path} of the image is larger than {largest} bytes")));
+        return Err(Failure::input(format!(
+            "{path} of the image is larger than {largest} bytes"
+        )));
     }
     Ok(Some(content))
 }
@@ -112,8 +114,10 @@ fn list(folder: &std::path::Path) -> Result<Vec<String>, Failure> {
         return Ok(Vec::new());
     }
     let entries = fs::read_dir(folder).map_err(Failure::io("reading", folder))?;
-    let mut names: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     names.sort();
     Ok(names)
 }

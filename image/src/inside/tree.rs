@@ -80,13 +80,25 @@ pub(super) fn stream(
 ) -> Result<(), Failure> {
     let mut builder = Builder::new(output);
     builder.sparse(false);
-    let device = fs::metadata("/").map_err(Failure::io("reading", "/"))?.dev();
-    let mut stream = Stream { builder, newest, recorded, device, links: HashMap::new() };
+    let device = fs::metadata("/")
+        .map_err(Failure::io("reading", "/"))?
+        .dev();
+    let mut stream = Stream {
+        builder,
+        newest,
+        recorded,
+        device,
+        links: HashMap::new(),
+    };
     stream.entry(Path::new("/"))?;
     stream.folder(Path::new("/"))?;
-    let mut output =
-        stream.builder.into_inner().map_err(Failure::io("writing", "the archive of the tree"))?;
-    output.flush().map_err(Failure::io("writing", "the archive of the tree"))
+    let mut output = stream
+        .builder
+        .into_inner()
+        .map_err(Failure::io("writing", "the archive of the tree"))?;
+    output
+        .flush()
+        .map_err(Failure::io("writing", "the archive of the tree"))
 }
 
 struct Stream<'a, W: Write> {
@@ -122,7 +134,8 @@ impl<W: Write> Stream<'_, W> {
         if metadata.file_type().is_socket() || metadata.dev() != self.device {
             return Ok(false);
         }
-        self.write(path, &metadata).map_err(Failure::io("packing", path))?;
+        self.write(path, &metadata)
+            .map_err(Failure::io("packing", path))?;
         Ok(metadata.is_dir())
     }
 
@@ -142,14 +155,20 @@ impl<W: Write> Stream<'_, W> {
             .map(|(key, value)| (format!("SCHILY.xattr.{key}"), value))
             .collect();
         if !keys.is_empty() {
-            let records = keys.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+            let records = keys
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_slice()));
             self.builder.append_pax_extensions(records)?;
         }
-        let name = if name.as_os_str().is_empty() { Path::new("./") } else { name };
+        let name = if name.as_os_str().is_empty() {
+            Path::new("./")
+        } else {
+            name
+        };
         match header.entry_type() {
-            EntryType::Symlink => {
-                self.builder.append_link(&mut header, name, fs::read_link(path)?)
-            }
+            EntryType::Symlink => self
+                .builder
+                .append_link(&mut header, name, fs::read_link(path)?),
             EntryType::Regular => {
                 header.set_size(metadata.len());
                 let content = File::open(path)?.take(metadata.len());
@@ -161,13 +180,22 @@ impl<W: Write> Stream<'_, W> {
 
     fn header(&self, metadata: &Metadata, recorded: Option<&Recorded>) -> Header {
         let mut header = Header::new_gnu();
-        let modified = self.newest.map_or(metadata.mtime(), |newest| metadata.mtime().min(newest));
+        let modified = self
+            .newest
+            .map_or(metadata.mtime(), |newest| metadata.mtime().min(newest));
         header.set_size(0);
         header.set_mtime(u64::try_from(modified).unwrap_or(0));
-        header.set_mode(recorded.and_then(|file| file.mode).unwrap_or(metadata.mode()) & 0o7777);
+        header.set_mode(
+            recorded
+                .and_then(|file| file.mode)
+                .unwrap_or(metadata.mode())
+                & 0o7777,
+        );
         header.set_uid(recorded.map_or(metadata.uid(), |file| file.uid).into());
         header.set_gid(recorded.map_or(metadata.gid(), |file| file.gid).into());
-        let device = recorded.and_then(|file| file.device).or_else(|| own_device(metadata));
+        let device = recorded
+            .and_then(|file| file.device)
+            .or_else(|| own_device(metadata));
         match device {
             Some(device) => set_device(&mut header, device),
             None => header.set_entry_type(entry_type(metadata)),
@@ -179,7 +207,10 @@ impl<W: Write> Stream<'_, W> {
         if metadata.nlink() < 2 || metadata.is_dir() {
             return None;
         }
-        let first = self.links.entry(metadata.ino()).or_insert_with(|| name.to_owned());
+        let first = self
+            .links
+            .entry(metadata.ino())
+            .or_insert_with(|| name.to_owned());
         (first != name).then(|| first.clone())
     }
 }
@@ -198,7 +229,10 @@ fn own_device(metadata: &Metadata) -> Option<Device> {
         _ => return None,
     };
     let number = |part: u64| u32::try_from(part).unwrap_or(u32::MAX);
-    let (major, minor) = (number(major(metadata.rdev())), number(minor(metadata.rdev())));
+    let (major, minor) = (
+        number(major(metadata.rdev())),
+        number(minor(metadata.rdev())),
+    );
     Some(Device { kind, major, minor })
 }
 
@@ -232,13 +266,16 @@ fn xattrs(
     metadata: &Metadata,
     recorded: Option<&Recorded>,
 ) -> io::Result<BTreeMap<String, Vec<u8>>> {
-    let mut kept: BTreeMap<String, Vec<u8>> =
-        recorded.map(|file| file.xattrs.iter().cloned().collect()).unwrap_or_default();
+    let mut kept: BTreeMap<String, Vec<u8>> = recorded
+        .map(|file| file.xattrs.iter().cloned().collect())
+        .unwrap_or_default();
     if metadata.is_symlink() {
         return Ok(kept);
     }
     for name in xattr::list(path)? {
-        let Some(name) = name.to_str().filter(|name| is_kept(name)) else { continue };
+        let Some(name) = name.to_str().filter(|name| is_kept(name)) else {
+            continue;
+        };
         if let Some(value) = xattr::get(path, name)? {
             kept.insert(name.to_owned(), value);
         }
@@ -247,7 +284,6 @@ fn xattrs(
 }
 
 fn is_kept(name: &str) -> bool {
-    let is_bookkeeping =
-        name == "user.rootlesscontainers" || name.starts_with("user.overlay.");
+    let is_bookkeeping = name == "user.rootlesscontainers" || name.starts_with("user.overlay.");
     name == "security.capability" || name.starts_with("user.") && !is_bookkeeping
 }

@@ -29,12 +29,18 @@ enum Kind {
 impl Failure {
     /// The machine refuses something that the sandbox needs.
     pub fn machine(what: &str, cause: impl std::fmt::Display) -> Self {
-        Self { kind: Kind::Machine, message: format!("{what}: {cause}") }
+        Self {
+            kind: Kind::Machine,
+            message: format!("{what}: {cause}"),
+        }
     }
 
     /// The work given is wrong: a file that is not there, a folder that is a file.
     pub fn input<S: Into<String>>(message: S) -> Self {
-        Self { kind: Kind::Input, message: message.into() }
+        Self {
+            kind: Kind::Input,
+            message: message.into(),
+        }
     }
 
     /// For `map_err`: an I/O error with what was being done and to which path.
@@ -57,9 +63,19 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let message = failure.message;
         match failure.kind {
-            Kind::Machine => Self::Machine { message, help: None },
-            Kind::Input => Self::Base { message, help: None },
-            Kind::DiskFull => Self::Limit { kind: FailureKind::Disk, message, section: None },
+            Kind::Machine => Self::Machine {
+                message,
+                help: None,
+            },
+            Kind::Input => Self::Base {
+                message,
+                help: None,
+            },
+            Kind::DiskFull => Self::Limit {
+                kind: FailureKind::Disk,
+                message,
+                section: None,
+            },
             Kind::Internal => Self::Internal(message),
         }
     }

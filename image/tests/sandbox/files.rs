@@ -11,8 +11,14 @@ use crate::machine::Machine;
 
 pub(crate) const CASES: &[Case] = &[
     ("files are copied like cp does it", files_are_copied_like_cp),
-    ("links in the image do not lead out", links_in_the_image_do_not_lead_out),
-    ("a stranger's links do not lead out", a_strangers_links_do_not_lead_out),
+    (
+        "links in the image do not lead out",
+        links_in_the_image_do_not_lead_out,
+    ),
+    (
+        "a stranger's links do not lead out",
+        a_strangers_links_do_not_lead_out,
+    ),
     ("a missing source is named", a_missing_source_is_named),
 ];
 
@@ -25,10 +31,20 @@ fn files_are_copied_like_cp() {
     symlink("b.txt", context.join("dir/link.txt")).unwrap();
 
     machine
-        .copy(&[("dir", "/opt/"), ("dir", "/renamed"), ("dir/*.txt", "/flat/"), ("dir/b.txt", "")])
+        .copy(&[
+            ("dir", "/opt/"),
+            ("dir", "/renamed"),
+            ("dir/*.txt", "/flat/"),
+            ("dir/b.txt", ""),
+        ])
         .unwrap();
 
-    let said = machine.run(Section::Post, "busybox find /opt /renamed /flat /dir -type f | busybox sort").said();
+    let said = machine
+        .run(
+            Section::Post,
+            "busybox find /opt /renamed /flat /dir -type f | busybox sort",
+        )
+        .said();
     let expected = "/dir/b.txt\n/flat/b.txt\n/flat/link.txt\n/opt/dir/b.txt\n/opt/dir/link.txt\n\
                     /opt/dir/sub/a.txt\n/renamed/b.txt\n/renamed/link.txt\n/renamed/sub/a.txt\n";
     assert_eq!(said, expected);
@@ -39,7 +55,10 @@ fn links_in_the_image_do_not_lead_out() {
     let outside = machine.scratch.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(machine.context.path().join("f"), "f").unwrap();
-    let script = format!("busybox ln -s {} /out; busybox ln -s ../../../../.. /up", outside.display());
+    let script = format!(
+        "busybox ln -s {} /out; busybox ln -s ../../../../.. /up",
+        outside.display()
+    );
     machine.run(Section::Post, &script).said();
 
     let copied = machine.copy(&[("f", "/up/up-is-root"), ("f", "/out/f")]);
@@ -57,14 +76,33 @@ fn a_strangers_links_do_not_lead_out() {
     symlink("/etc/shadow", root.join("sub/shadow")).unwrap();
     symlink("../../../../../etc/shadow", root.join("sub/up")).unwrap();
     symlink("/top", root.join("sub/absolute")).unwrap();
-    let context = Context::Confined { root, folder: "sub".into() };
+    let context = Context::Confined {
+        root,
+        folder: "sub".into(),
+    };
 
-    for source in ["shadow", "up", "/etc/shadow", "../../../../etc/shadow", "/proc/self/environ"] {
-        assert!(machine.copy_from(&context, &[(source, "/stolen")]).is_err(), "{source}");
+    for source in [
+        "shadow",
+        "up",
+        "/etc/shadow",
+        "../../../../etc/shadow",
+        "/proc/self/environ",
+    ] {
+        assert!(
+            machine.copy_from(&context, &[(source, "/stolen")]).is_err(),
+            "{source}"
+        );
     }
-    machine.copy_from(&context, &[("absolute", "/a"), ("top", "/b"), ("/top", "/c")]).unwrap();
+    machine
+        .copy_from(
+            &context,
+            &[("absolute", "/a"), ("top", "/b"), ("/top", "/c")],
+        )
+        .unwrap();
 
-    let said = machine.run(Section::Post, "cat /a /b /c; test ! -e /stolen").said();
+    let said = machine
+        .run(Section::Post, "cat /a /b /c; test ! -e /stolen")
+        .said();
     assert_eq!(said, "insideinsideinside");
 }
 

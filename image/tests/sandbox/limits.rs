@@ -10,27 +10,53 @@ use crate::machine::{IDENTITIES, Machine};
 
 pub(crate) const CASES: &[Case] = &[
     ("the time limit ends a script", the_time_limit_ends_a_script),
-    ("the memory limit ends a script", the_memory_limit_ends_a_script),
-    ("the process limit ends a fork bomb", the_process_limit_ends_a_fork_bomb),
+    (
+        "the memory limit ends a script",
+        the_memory_limit_ends_a_script,
+    ),
+    (
+        "the process limit ends a fork bomb",
+        the_process_limit_ends_a_fork_bomb,
+    ),
     ("the disk limit ends a script", the_disk_limit_ends_a_script),
-    ("many small files reach the disk limit", many_files_reach_the_disk_limit),
-    ("a modest script keeps all limits", a_modest_script_keeps_all_limits),
+    (
+        "many small files reach the disk limit",
+        many_files_reach_the_disk_limit,
+    ),
+    (
+        "a modest script keeps all limits",
+        a_modest_script_keeps_all_limits,
+    ),
     ("cancelling ends a script", cancelling_ends_a_script),
 ];
 
 const MIB: u64 = 1 << 20;
 
 fn kind_of(error: &Error) -> FailureKind {
-    assert!(matches!(error, Error::Limit { section: Some(_), .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            Error::Limit {
+                section: Some(_),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     error.kind()
 }
 
 fn the_time_limit_ends_a_script() {
     let machine = Machine::new(Identity::Auto);
-    let limits = Limits { time: Some(Duration::from_secs(1)), ..Limits::default() };
+    let limits = Limits {
+        time: Some(Duration::from_secs(1)),
+        ..Limits::default()
+    };
     let begin = Instant::now();
 
-    let error = machine.run_limited(Section::Post, "trap '' TERM; busybox sleep 60", limits).error();
+    let error = machine
+        .run_limited(Section::Post, "trap '' TERM; busybox sleep 60", limits)
+        .error();
 
     assert_eq!(kind_of(&error), FailureKind::Time);
     assert!(begin.elapsed() < Duration::from_secs(10));
@@ -39,7 +65,10 @@ fn the_time_limit_ends_a_script() {
 fn the_memory_limit_ends_a_script() {
     for identity in IDENTITIES {
         let machine = Machine::new(identity);
-        let limits = Limits { memory: Some(64 * MIB), ..Limits::default() };
+        let limits = Limits {
+            memory: Some(64 * MIB),
+            ..Limits::default()
+        };
 
         // Nobody alone is over the limit; all together are.
         let hog = "x=$(busybox head -c 30000000 /dev/zero | busybox tr '\\0' x); busybox sleep 20";
@@ -62,13 +91,16 @@ fn the_process_limit_ends_a_fork_bomb() {
         let bomb = "bomb() { bomb | bomb & }; bomb; while true; do busybox sleep 1; done";
         let error = machine.run_limited(Section::Post, bomb, limits).error();
 
-        assert_eq!(kind_of(&error), FailureKind::Processes);
+        assert_eq!(kind_of(&error), FailureKind::Processes, "{error}");
     }
 }
 
 fn the_disk_limit_ends_a_script() {
     let machine = Machine::new(Identity::Auto);
-    let limits = Limits { disk: Some(32 * MIB), ..Limits::default() };
+    let limits = Limits {
+        disk: Some(32 * MIB),
+        ..Limits::default()
+    };
 
     let script = "busybox dd if=/dev/zero of=/tmp/large bs=1M count=64";
     let error = machine.run_limited(Section::Post, script, limits).error();
@@ -78,7 +110,10 @@ fn the_disk_limit_ends_a_script() {
 
 fn many_files_reach_the_disk_limit() {
     let machine = Machine::new(Identity::Auto);
-    let limits = Limits { disk: Some(32 * MIB), ..Limits::default() };
+    let limits = Limits {
+        disk: Some(32 * MIB),
+        ..Limits::default()
+    };
 
     let script = "for i in $(busybox seq 64); do busybox dd if=/dev/zero of=/f$i bs=1M count=1; done; \
                   busybox sleep 15";
@@ -96,7 +131,9 @@ fn a_modest_script_keeps_all_limits() {
         disk: Some(64 * MIB),
     };
 
-    let said = machine.run_limited(Section::Post, "busybox sleep 1; echo done", limits).said();
+    let said = machine
+        .run_limited(Section::Post, "busybox sleep 1; echo done", limits)
+        .said();
 
     assert_eq!(said, "done\n");
 }

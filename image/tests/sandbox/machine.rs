@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cooperage_image::files::{self, Pair};
-use cooperage_image::sandbox::{
-    self, Identity, Namespace, Network, ScriptRun, Section, Workspace,
-};
+use cooperage_image::sandbox::{self, Identity, Namespace, Network, ScriptRun, Section, Workspace};
 use cooperage_image::{Cancel, Context, Error, Limits};
 use tempfile::TempDir;
 
@@ -36,9 +34,17 @@ impl Machine {
         fs::create_dir(&etc).unwrap();
         fs::write(etc.join("resolv.conf"), "").unwrap();
         fs::write(etc.join("passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
-        let machine = Self { workspace: Some(workspace), scratch, context };
-        machine.copy(&[("/bin/busybox", "/bin/busybox"), ("etc", "/etc")]).unwrap();
-        machine.copy(&[("/bin/busybox", "/bin/sh"), ("/bin/busybox", "/bin/cat")]).unwrap();
+        let machine = Self {
+            workspace: Some(workspace),
+            scratch,
+            context,
+        };
+        machine
+            .copy(&[("/bin/busybox", "/bin/busybox"), ("etc", "/etc")])
+            .unwrap();
+        machine
+            .copy(&[("/bin/busybox", "/bin/sh"), ("/bin/busybox", "/bin/cat")])
+            .unwrap();
         machine
     }
 
@@ -47,18 +53,16 @@ impl Machine {
     }
 
     pub(crate) fn anywhere(&self) -> Context {
-        Context::Anywhere { folder: self.context.path().to_owned() }
+        Context::Anywhere {
+            folder: self.context.path().to_owned(),
+        }
     }
 
     pub(crate) fn copy(&self, pairs: &[(&str, &str)]) -> Result<(), Error> {
         self.copy_from(&self.anywhere(), pairs)
     }
 
-    pub(crate) fn copy_from(
-        &self,
-        context: &Context,
-        pairs: &[(&str, &str)],
-    ) -> Result<(), Error> {
+    pub(crate) fn copy_from(&self, context: &Context, pairs: &[(&str, &str)]) -> Result<(), Error> {
         let pairs: Vec<Pair> = pairs
             .iter()
             .map(|(from, to)| Pair {
@@ -88,7 +92,10 @@ impl Machine {
             section,
             command: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
             body: None,
-            environment: vec![("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())],
+            environment: vec![(
+                "PATH".to_owned(),
+                "/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            )],
             context: (section == Section::Setup).then(|| self.context.path()),
             network: Network::Host,
             limits,
@@ -97,7 +104,10 @@ impl Machine {
         let mut output = Vec::new();
         let mut collect = |bytes: &[u8]| output.extend_from_slice(bytes);
         let result = sandbox::run_script(self.workspace(), &run, &mut collect, cancel);
-        Ran { result, output: String::from_utf8_lossy(&output).into_owned() }
+        Ran {
+            result,
+            output: String::from_utf8_lossy(&output).into_owned(),
+        }
     }
 }
 
@@ -116,17 +126,7 @@ impl Ran {
     }
 }
 
-/// Whether a condition holds soon.
-pub(crate) fn soon(condition: impl Fn() -> bool) -> bool {
-    for _ in 0..100 {
-        if condition() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    false
-}
-
+/// Whether no build is left.
 pub(crate) fn is_empty(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).unwrap().flatten();
     entries.filter(|entry| entry.file_name() != ".lock").count() == 0

@@ -2,29 +2,65 @@
 
 use std::fs;
 
+use cooperage_image::Error;
 use cooperage_image::inside::{Reply, Task};
 use cooperage_image::sandbox::{self, Identity, Namespace, Section, Streams, Workspace};
-use cooperage_image::Error;
 
 use crate::Case;
 use crate::machine::{IDENTITIES, Machine, is_empty};
 
 pub(crate) const CASES: &[Case] = &[
-    ("the exit status of a script is reported", the_exit_status_is_reported),
-    ("a signal is 128 and its number", a_signal_is_128_and_its_number),
+    (
+        "the exit status of a script is reported",
+        the_exit_status_is_reported,
+    ),
+    (
+        "a signal is 128 and its number",
+        a_signal_is_128_and_its_number,
+    ),
     ("both streams arrive in order", both_streams_arrive_in_order),
-    ("a script is root of its own machine", a_script_is_root_of_its_own_machine),
-    ("post writes into the tree but not outside", post_writes_into_the_tree),
-    ("temporary files are not in the tree", temporary_files_are_not_in_the_tree),
+    (
+        "a script is root of its own machine",
+        a_script_is_root_of_its_own_machine,
+    ),
+    (
+        "post writes into the tree but not outside",
+        post_writes_into_the_tree,
+    ),
+    (
+        "temporary files are not in the tree",
+        temporary_files_are_not_in_the_tree,
+    ),
     ("test cannot write into the tree", test_cannot_write),
-    ("setup sees programs and the context but no data", setup_sees_programs_only),
-    ("kernel settings cannot be changed", kernel_settings_cannot_be_changed),
-    ("dangerous system calls are refused", dangerous_calls_are_refused),
-    ("owners can be changed with one id too", owners_can_be_changed),
+    (
+        "setup sees programs and the context but no data",
+        setup_sees_programs_only,
+    ),
+    (
+        "kernel settings cannot be changed",
+        kernel_settings_cannot_be_changed,
+    ),
+    (
+        "dangerous system calls are refused",
+        dangerous_calls_are_refused,
+    ),
+    (
+        "owners can be changed with one id too",
+        owners_can_be_changed,
+    ),
     ("devices seem to be made", devices_seem_to_be_made),
-    ("name resolution is lent and taken back", name_resolution_is_lent),
-    ("background processes end with their script", background_processes_end),
-    ("a missing interpreter is named", a_missing_interpreter_is_named),
+    (
+        "name resolution is lent and taken back",
+        name_resolution_is_lent,
+    ),
+    (
+        "background processes end with their script",
+        background_processes_end,
+    ),
+    (
+        "a missing interpreter is named",
+        a_missing_interpreter_is_named,
+    ),
     ("nothing stays behind", nothing_stays_behind),
     ("an abandoned build is swept", an_abandoned_build_is_swept),
 ];
@@ -34,7 +70,10 @@ fn the_exit_status_is_reported() {
 
     let error = machine.run(Section::Post, "exit 7").error();
 
-    assert!(matches!(error, Error::Script { status: 7, .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::Script { status: 7, .. }),
+        "{error:?}"
+    );
 }
 
 fn a_signal_is_128_and_its_number() {
@@ -42,13 +81,18 @@ fn a_signal_is_128_and_its_number() {
 
     let error = machine.run(Section::Post, "kill -TERM $$").error();
 
-    assert!(matches!(error, Error::Script { status: 143, .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::Script { status: 143, .. }),
+        "{error:?}"
+    );
 }
 
 fn both_streams_arrive_in_order() {
     let machine = Machine::new(Identity::Auto);
 
-    let said = machine.run(Section::Post, "echo 1; echo 2 >&2; echo 3; echo 4 >&2").said();
+    let said = machine
+        .run(Section::Post, "echo 1; echo 2 >&2; echo 3; echo 4 >&2")
+        .said();
 
     assert_eq!(said, "1\n2\n3\n4\n");
 }
@@ -61,7 +105,10 @@ fn a_script_is_root_of_its_own_machine() {
         let said = machine.run(Section::Post, script).said();
 
         assert!(said.starts_with("0\ncooperage\n0002\n/\n"), "{said}");
-        assert!(said.lines().count() < 10, "sees processes of the machine: {said}");
+        assert!(
+            said.lines().count() < 10,
+            "sees processes of the machine: {said}"
+        );
     }
 }
 
@@ -83,7 +130,9 @@ fn post_writes_into_the_tree() {
 fn temporary_files_are_not_in_the_tree() {
     let machine = Machine::new(Identity::Auto);
 
-    machine.run(Section::Post, "echo x > /tmp/a; echo y > /var/tmp/b").said();
+    machine
+        .run(Section::Post, "echo x > /tmp/a; echo y > /var/tmp/b")
+        .said();
 
     assert_eq!(read(&machine, "/tmp/a"), None);
     assert_eq!(read(&machine, "/var/tmp/b"), None);
@@ -92,7 +141,9 @@ fn temporary_files_are_not_in_the_tree() {
 fn test_cannot_write() {
     let machine = Machine::new(Identity::Auto);
 
-    let error = machine.run(Section::Test, "echo x > /tmp/fine; echo x > /not").error();
+    let error = machine
+        .run(Section::Test, "echo x > /tmp/fine; echo x > /not")
+        .error();
 
     assert!(matches!(error, Error::Script { .. }), "{error:?}");
     assert_eq!(read(&machine, "/not"), None);
@@ -174,7 +225,12 @@ fn background_processes_end() {
     let machine = Machine::new(Identity::Auto);
     let begin = std::time::Instant::now();
 
-    machine.run(Section::Post, "busybox sleep 100 & (busybox setsid busybox sleep 100 &) ; true").said();
+    machine
+        .run(
+            Section::Post,
+            "busybox sleep 100 & (busybox setsid busybox sleep 100 &) ; true",
+        )
+        .said();
 
     assert!(begin.elapsed().as_secs() < 20);
 }
@@ -185,7 +241,10 @@ fn a_missing_interpreter_is_named() {
 
     let error = machine.run(Section::Post, "true").error();
 
-    assert!(error.to_string().contains("/bin/sh cannot be run"), "{error}");
+    assert!(
+        error.to_string().contains("/bin/sh cannot be run"),
+        "{error}"
+    );
 }
 
 fn nothing_stays_behind() {
@@ -217,8 +276,15 @@ fn an_abandoned_build_is_swept() {
 
 fn read(machine: &Machine, path: &str) -> Option<String> {
     let workspace = machine.workspace();
-    let task = Task::ReadFile { path: path.into(), largest: 1 << 20 };
-    match workspace.namespace().perform(&workspace.rootfs(), &task, Streams::default()).unwrap() {
+    let task = Task::ReadFile {
+        path: path.into(),
+        largest: 1 << 20,
+    };
+    match workspace
+        .namespace()
+        .perform(&workspace.rootfs(), &task, Streams::default())
+        .unwrap()
+    {
         Reply::File(content) => content.map(|content| String::from_utf8(content).unwrap()),
         other => panic!("{other:?}"),
     }

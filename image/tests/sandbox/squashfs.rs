@@ -11,15 +11,27 @@ use crate::Case;
 use crate::machine::Machine;
 
 pub(crate) const CASES: &[Case] = &[
-    ("a packed tree keeps owners, links and modes", a_packed_tree_keeps_everything),
-    ("packing twice gives the same bytes", packing_twice_gives_the_same_bytes),
-    ("a damaged image is not half an image", a_damaged_image_is_an_error),
+    (
+        "a packed tree keeps owners, links and modes",
+        a_packed_tree_keeps_everything,
+    ),
+    (
+        "packing twice gives the same bytes",
+        packing_twice_gives_the_same_bytes,
+    ),
+    (
+        "a damaged image is not half an image",
+        a_damaged_image_is_an_error,
+    ),
 ];
 
 fn pack(machine: &Machine, name: &str) -> std::path::PathBuf {
     let output = machine.scratch.path().join(name);
     let workspace = machine.workspace();
-    let extra = Extra { newest: Some(1_000_000), ..Extra::default() };
+    let extra = Extra {
+        newest: Some(1_000_000),
+        ..Extra::default()
+    };
     let summary =
         squashfs::pack(workspace.namespace(), &workspace.rootfs(), extra, &output).unwrap();
     assert_eq!(summary.size, output.metadata().unwrap().len());
@@ -36,10 +48,17 @@ fn listing(image: &Path, scratch: &Path) -> String {
     for entry in archive.entries().unwrap() {
         let entry = entry.unwrap();
         let header = entry.header();
-        let (uid, gid, mode) = (header.uid().unwrap(), header.gid().unwrap(), header.mode().unwrap());
+        let (uid, gid, mode) = (
+            header.uid().unwrap(),
+            header.gid().unwrap(),
+            header.mode().unwrap(),
+        );
         let path = entry.path().unwrap().display().to_string();
         let kind = header.entry_type();
-        lines += &format!("{path} {uid}:{gid} {mode:o} {kind:?} {}\n", header.mtime().unwrap());
+        lines += &format!(
+            "{path} {uid}:{gid} {mode:o} {kind:?} {}\n",
+            header.mtime().unwrap()
+        );
     }
     lines
 }
@@ -53,12 +72,24 @@ fn a_packed_tree_keeps_everything() {
     let image = pack(&machine, "image");
 
     let listing = listing(&image, machine.scratch.path());
-    let owner = if machine.workspace().namespace().is_single() { "0:0" } else { "42:43" };
-    assert!(listing.contains(&format!("f {owner} 4751 Regular 1000000\n")), "{listing}");
+    let owner = if machine.workspace().namespace().is_single() {
+        "0:0"
+    } else {
+        "42:43"
+    };
+    assert!(
+        listing.contains(&format!("f {owner} 4751 Regular 1000000\n")),
+        "{listing}"
+    );
     assert!(listing.contains("soft 0:0 777 Symlink"), "{listing}");
     assert!(listing.contains("pipe 0:0 664 Fifo"), "{listing}");
     assert!(listing.contains("Link"), "{listing}");
-    assert!(listing.lines().any(|line| line.starts_with("./ 0:0 700 Directory")), "{listing}");
+    assert!(
+        listing
+            .lines()
+            .any(|line| line.starts_with("./ 0:0 700 Directory")),
+        "{listing}"
+    );
 }
 
 fn packing_twice_gives_the_same_bytes() {
@@ -66,7 +97,10 @@ fn packing_twice_gives_the_same_bytes() {
 
     let (first, second) = (pack(&machine, "first"), pack(&machine, "second"));
 
-    assert_eq!(std::fs::read(first).unwrap(), std::fs::read(second).unwrap());
+    assert_eq!(
+        std::fs::read(first).unwrap(),
+        std::fs::read(second).unwrap()
+    );
 }
 
 fn a_damaged_image_is_an_error() {
