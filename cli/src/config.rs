@@ -112,10 +112,14 @@ pub(crate) fn account_files() -> Vec<PathBuf> {
     let home = variable("HOME").map(PathBuf::from);
     let docker = variable("DOCKER_CONFIG").map(|folder| PathBuf::from(folder).join("config.json"));
     let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    [in_home(".apptainer/docker-config.json"), docker, in_home(".docker/config.json")]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        in_home(".apptainer/docker-config.json"),
+        docker,
+        in_home(".docker/config.json"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The caller's variables, of which the engine passes some on to scripts.

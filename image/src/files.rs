@@ -51,10 +51,17 @@ pub fn copy(
             let destination = pair.destination.as_deref().filter(|to| !to.is_empty());
             let destination = destination.unwrap_or(&word);
             says(&format!("copying {word} to {destination}"));
-            copies.push(Copy { target: target(&path, destination), path });
+            copies.push(Copy {
+                target: target(&path, destination),
+                path,
+            });
         }
     }
-    if copies.is_empty() { Ok(()) } else { send(workspace, &sources, &copies) }
+    if copies.is_empty() {
+        Ok(())
+    } else {
+        send(workspace, &sources, &copies)
+    }
 }
 
 /// Opens one file of the context for reading.
@@ -63,7 +70,10 @@ pub fn open(context: &Context, path: &str) -> Result<File, Error> {
     let found = sources.literal(path);
     match sources.kind(&found) {
         Ok(Kind::File) => sources.open(&found).map_err(Error::io("opening", path)),
-        Ok(_) => Err(Error::Base { message: format!("{path} is not a file"), help: None }),
+        Ok(_) => Err(Error::Base {
+            message: format!("{path} is not a file"),
+            help: None,
+        }),
         Err(error) => Err(sources.missing(path, &error)),
     }
 }
@@ -81,9 +91,14 @@ fn send(workspace: &Workspace, sources: &Sources, copies: &[Copy]) -> Result<(),
     let (mut archive, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
     let (read, written) = thread::scope(|scope| {
         let writing = scope.spawn(move || write_archive(sources, copies, writer));
-        let streams = Streams { input: Some(&mut archive), ..Streams::default() };
+        let streams = Streams {
+            input: Some(&mut archive),
+            ..Streams::default()
+        };
         let root = workspace.rootfs();
-        let written = workspace.namespace().perform(&root, &Task::CopyFiles(targets), streams);
+        let written = workspace
+            .namespace()
+            .perform(&root, &Task::CopyFiles(targets), streams);
         // A writer that is still writing learns that nobody reads any more.
         drop(archive);
         (writing.join(), written)
@@ -96,7 +111,13 @@ fn write_archive(sources: &Sources, copies: &[Copy], writer: PipeWriter) -> Resu
     let mut builder = Builder::new(BufWriter::with_capacity(256 << 10, writer));
     for (index, copy) in copies.iter().enumerate() {
         let mut inside = Vec::new();
-        add(sources, &mut builder, &copy.path, Path::new(&index.to_string()), &mut inside)?;
+        add(
+            sources,
+            &mut builder,
+            &copy.path,
+            Path::new(&index.to_string()),
+            &mut inside,
+        )?;
     }
     let finished = builder.into_inner().and_then(|mut writer| writer.flush());
     finished.map_err(Error::io("sending", "files of the context"))
@@ -122,7 +143,10 @@ fn add<W: Write>(
             if inside.contains(&own) {
                 let path = path.display();
                 let message = format!("%files: {path} is a link to a folder that it is in");
-                return Err(Error::Base { message, help: None });
+                return Err(Error::Base {
+                    message,
+                    help: None,
+                });
             }
             let mut header = header(EntryType::Directory, metadata.mode(), 0);
             builder
@@ -130,7 +154,13 @@ fn add<W: Write>(
                 .map_err(Error::io("sending", path))?;
             inside.push(own);
             for entry in sources.list(path).map_err(Error::io("reading", path))? {
-                add(sources, builder, &path.join(&entry), &name.join(&entry), inside)?;
+                add(
+                    sources,
+                    builder,
+                    &path.join(&entry),
+                    &name.join(&entry),
+                    inside,
+                )?;
             }
             inside.pop();
             Ok(())
@@ -147,7 +177,9 @@ fn add_file<W: Write>(
     let file = sources.open(path).map_err(Error::io("opening", path))?;
     let metadata = file.metadata().map_err(Error::io("reading", path))?;
     let mut header = header(EntryType::Regular, metadata.mode(), metadata.len());
-    builder.append_data(&mut header, name, file).map_err(Error::io("sending", path))
+    builder
+        .append_data(&mut header, name, file)
+        .map_err(Error::io("sending", path))
 }
 
 fn header(kind: EntryType, mode: u32, size: u64) -> Header {

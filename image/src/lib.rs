@@ -9,10 +9,12 @@
 //! A program that uses this crate calls [`sandbox::enter_if_asked`] first thing in `main`, before
 //! any thread exists: work inside a user namespace is done by the same program, executed again.
 
-mod base;
+pub mod base;
 pub mod definition;
 mod engine;
 mod error;
+pub mod files;
+pub mod inside;
 pub mod layer;
 pub mod metadata;
 pub mod oci;

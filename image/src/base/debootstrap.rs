@@ -1,9 +1,202 @@
-//! `Bootstrap: debootstrap`: a Debian or Ubuntu made from its packages is the base.
+//! `Bootstrap: debootstrap`: a Debian mirror is the base.
+//!
+//! The work is done by mmdebstrap, for debootstrap itself has to make devices. It runs in the
+//! sandbox with the machine's programs read-only: the packages' own scripts, which come from a
+//! mirror of the definition's choice, never have the machine's root.
+//!
+//! <https://apptainer.org/docs/user/main/appendix.html#debootstrap-bootstrap-agent>
 
-use super::{Base, Bootstrapper};
+use std::path::Path;
+
+use url::Url;
+
 use crate::definition::Debootstrap;
+use crate::engine::{Cancel, Limits};
 use crate::error::Error;
+use crate::sandbox::{self, Network, ScriptRun, Section, Workspace};
 
-pub(super) fn bootstrap(_: &mut Bootstrapper<'_>, _: &Debootstrap) -> Result<Base, Error> {
-    Err(Error::Internal("debootstrap".to_owned()))
+const PROGRAM: &str = "/usr/bin/mmdebstrap";
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What surrounds the work.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// What the work may use.
+    pub limits: Limits,
+    /// When the time limit of the build is over.
+    pub deadline: Option<std::time::Instant>,
+    /// Variables that lead to a proxy.
+    pub proxies: Vec<(String, String)>,
+    /// Stops the work.
+    pub cancel: &'a Cancel,
+}
+
+/// Fills the empty root file system of a workspace. What the programs say goes to `output`.
+pub fn bootstrap(
+    workspace: &Workspace,
+    release: &Debootstrap,
+    surroundings: Surroundings<'_>,
+    output: &mut dyn FnMut(&[u8]),
+) -> Result<(), Error> {
+    let command = command(release, workspace.namespace().is_single())?;
+    require_programs()?;
+    let mut environment = surroundings.proxies;
+    for (name, value) in [("PATH", PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/root")] {
+        environment.push((name.to_owned(), value.to_owned()));
+    }
+    let run = ScriptRun {
+        section: Section::Bootstrap,
+        command,
+        body: None,
+        environment,
+        context: None,
+        network: Network::Host,
+        limits: surroundings.limits,
+        deadline: surroundings.deadline,
+    };
+    match sandbox::run_script(workspace, &run, output, surroundings.cancel) {
+        Err(Error::Script { status, .. }) => Err(Error::Base {
+            message: format!(
+                "{} from {} could not be bootstrapped: mmdebstrap ended with exit status {status}",
+                release.os_version, release.mirror_url
+            ),
+            help: Some("the log above says why; check OSVersion, MirrorURL and Include".to_owned()),
+        }),
+        other => other,
+    }
+}
+
+/// The packages that `debootstrap --variant=minbase` installs.
+fn command(release: &Debootstrap, is_single: bool) -> Result<Vec<String>, Error> {
+    let mirror = check_mirror(&release.mirror_url)?;
+    check_word("OSVersion", &release.os_version, "")?;
+    let mut command = vec![
+        PROGRAM.to_owned(),
+        "--mode=root".to_owned(),
+        "--variant=minbase".to_owned(),
+        format!("--architectures={}", architecture()),
+        "--include=apt".to_owned(),
+        "--skip=chroot/mount/sys".to_owned(),
+    ];
+    for package in &release.include {
+        check_word("Include", package, "+:=~_")?;
+        command.push(format!("--include={package}"));
+    }
+    if is_single {
+        command.push("--aptopt=APT::Sandbox::User \"root\"".to_owned());
+    }
+    command.extend([
+        release.os_version.clone(),
+        Section::Bootstrap.rootfs().to_owned(),
+        mirror,
+    ]);
+    Ok(command)
+}
+
+/// # Security
+/// mmdebstrap takes files and whole lines of sources.list for a mirror as well.
+fn check_mirror(mirror: &str) -> Result<String, Error> {
+    let url = Url::parse(mirror)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    match url {
+        Some(url) if !mirror.contains(char::is_whitespace) => Ok(url.into()),
+        _ => Err(Error::Base {
+            message: format!("MirrorURL {mirror} is not the address of a mirror"),
+            help: Some("write MirrorURL: http://deb.debian.org/debian".to_owned()),
+        }),
+    }
+}
+
+fn check_word(key: &str, word: &str, also: &str) -> Result<(), Error> {
+    let is_known = |character: char| {
+        character.is_ascii_lowercase() || character.is_ascii_digit() || ".-".contains(character)
+    };
+    let starts_well = word.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if starts_well
+        && word
+            .chars()
+            .all(|character| is_known(character) || also.contains(character))
+    {
+        return Ok(());
+    }
+    Err(Error::Base {
+        message: format!("{key} has {word:?}, which is not a name that Debian knows"),
+        help: Some("names consist of lower case letters, digits, dots and hyphens".to_owned()),
+    })
+}
+
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "x86" => "i386",
+        "aarch64" => "arm64",
+        "arm" => "armhf",
+        "powerpc64" => "ppc64el",
+        other => other,
+    }
+}
+
+fn require_programs() -> Result<(), Error> {
+    if Path::new(PROGRAM).exists() {
+        return Ok(());
+    }
+    Err(Error::Machine {
+        message: "mmdebstrap is not installed".to_owned(),
+        help: Some("install the Debian package mmdebstrap".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release() -> Debootstrap {
+        Debootstrap {
+            os_version: "bookworm".to_owned(),
+            mirror_url: "http://deb.debian.org/debian".to_owned(),
+            include: vec!["g++".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_plain_release_is_accepted() {
+        let command = command(&release(), false).unwrap();
+
+        assert!(command.contains(&"--include=g++".to_owned()));
+        assert_eq!(command.last().unwrap(), "http://deb.debian.org/debian");
+    }
+
+    #[test]
+    fn a_mirror_that_is_a_file_or_a_line_is_refused() {
+        for mirror in [
+            "/etc/passwd",
+            "deb [trusted=yes] http://x y",
+            "copy:///x",
+            "http://a b",
+            "-",
+        ] {
+            let release = Debootstrap {
+                mirror_url: mirror.to_owned(),
+                ..release()
+            };
+            assert!(command(&release, false).is_err(), "{mirror}");
+        }
+    }
+
+    #[test]
+    fn options_do_not_hide_in_names() {
+        for name in ["--setup-hook=id", "a b", "", "Bookworm;id"] {
+            let by_version = Debootstrap {
+                os_version: name.to_owned(),
+                ..release()
+            };
+            let by_package = Debootstrap {
+                include: vec![name.to_owned()],
+                ..release()
+            };
+            assert!(command(&by_version, false).is_err(), "{name}");
+            assert!(command(&by_package, false).is_err(), "{name}");
+        }
+    }
 }

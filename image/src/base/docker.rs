@@ -25,7 +25,11 @@ pub(super) fn bootstrap(
 ) -> Result<Base, Error> {
     let image = fetch(bootstrapper, docker)?;
     for (index, layer) in image.layers.iter().enumerate() {
-        bootstrapper.say(&format!("unpacking layer {} of {}", index + 1, image.layers.len()));
+        bootstrapper.say(&format!(
+            "unpacking layer {} of {}",
+            index + 1,
+            image.layers.len()
+        ));
         let mut file = File::open(&layer.path).map_err(Error::io("opening", &layer.path))?;
         bootstrapper.apply(&mut file, layer.diff_id.clone())?;
     }
@@ -34,7 +38,10 @@ pub(super) fn bootstrap(
         config: Some(configuration(&image)?),
         include_cmd: docker.include_cmd,
         inherited: None,
-        reference: Some((format!("docker://{}", image.reference), Some(image.manifest_digest))),
+        reference: Some((
+            format!("docker://{}", image.reference),
+            Some(image.manifest_digest),
+        )),
     })
 }
 

@@ -48,16 +48,21 @@ fn find_tree(file: &File, from: &str) -> Result<(Tree, Option<OciConfig>), Error
 
 fn partition(sif: &Sif, from: &str) -> Result<Tree, Error> {
     match sif.primary_partition() {
-        Some(Partition { file_system: FileSystem::Squashfs, offset, size, .. }) => {
-            Ok(Tree { offset, size })
-        }
+        Some(Partition {
+            file_system: FileSystem::Squashfs,
+            offset,
+            size,
+            ..
+        }) => Ok(Tree { offset, size }),
         Some(_) => Err(not_a_base(from, "its root file system is not a squashfs")),
         None => Err(not_a_base(from, "it has no root file system")),
     }
 }
 
 fn config(sif: &Sif, from: &str) -> Result<Option<OciConfig>, Error> {
-    let json = sif.json("oci-config.json").map_err(|error| not_a_base(from, &error.to_string()))?;
+    let json = sif
+        .json("oci-config.json")
+        .map_err(|error| not_a_base(from, &error.to_string()))?;
     Ok(json.and_then(|json| serde_json::from_slice(&json).ok()))
 }
 

@@ -1,14 +1,14 @@
 //! Where the root file system of an image comes from: one file for each bootstrap agent.
 
-mod debootstrap;
+pub mod debootstrap;
 mod docker;
 mod localimage;
 
 use std::io::Read;
 use std::time::Instant;
 
-use crate::definition::Bootstrap;
-use crate::engine::{Cancel, Event, Request, Settings};
+use crate::definition::{Bootstrap, Debootstrap};
+use crate::engine::{Cancel, Event, Request, Settings, passed_on};
 use crate::error::Error;
 use crate::inside::{Reply, Task};
 use crate::metadata::{BaseKind, OciConfig};
@@ -32,7 +32,13 @@ pub(crate) struct Base {
 
 impl Default for Base {
     fn default() -> Self {
-        Self { kind: BaseKind::Fresh, config: None, include_cmd: false, inherited: None, reference: None }
+        Self {
+            kind: BaseKind::Fresh,
+            config: None,
+            include_cmd: false,
+            inherited: None,
+            reference: None,
+        }
     }
 }
 
@@ -55,10 +61,39 @@ pub(crate) fn bootstrap(
 ) -> Result<Base, Error> {
     match bootstrap {
         Bootstrap::Docker(docker) => docker::bootstrap(bootstrapper, docker),
-        Bootstrap::Debootstrap(settings) => debootstrap::bootstrap(bootstrapper, settings),
+        Bootstrap::Debootstrap(release) => from_packages(bootstrapper, release),
         Bootstrap::LocalImage { from } => localimage::bootstrap(bootstrapper, from),
         Bootstrap::Scratch => Ok(Base::default()),
     }
+}
+
+fn from_packages(
+    bootstrapper: &mut Bootstrapper<'_>,
+    release: &Debootstrap,
+) -> Result<Base, Error> {
+    bootstrapper.say(&format!(
+        "installing {} from {}",
+        release.os_version, release.mirror_url
+    ));
+    let surroundings = debootstrap::Surroundings {
+        limits: bootstrapper.request.limits,
+        deadline: bootstrapper.deadline,
+        proxies: passed_on(&bootstrapper.settings.environment),
+        cancel: bootstrapper.cancel,
+    };
+    debootstrap::bootstrap(
+        bootstrapper.workspace,
+        release,
+        surroundings,
+        &mut |bytes| {
+            (bootstrapper.events)(Event::Output(bytes));
+        },
+    )?;
+    let reference = format!("debootstrap:{} {}", release.os_version, release.mirror_url);
+    Ok(Base {
+        reference: Some((reference, None)),
+        ..Base::default()
+    })
 }
 
 impl Bootstrapper<'_> {
@@ -75,10 +110,22 @@ impl Bootstrapper<'_> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let mut layer = Cancellable { layer, cancel: self.cancel };
-        let task = Task::ApplyLayer { diff_id, ledger: std::mem::take(&mut self.ledger) };
-        let streams = Streams { input: Some(&mut layer), ..Streams::default() };
-        let applied = self.workspace.namespace().perform(&self.workspace.rootfs(), &task, streams);
+        let mut layer = Cancellable {
+            layer,
+            cancel: self.cancel,
+        };
+        let task = Task::ApplyLayer {
+            diff_id,
+            ledger: std::mem::take(&mut self.ledger),
+        };
+        let streams = Streams {
+            input: Some(&mut layer),
+            ..Streams::default()
+        };
+        let applied = self
+            .workspace
+            .namespace()
+            .perform(&self.workspace.rootfs(), &task, streams);
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::event::{Event, Phase};
 use super::image::{BuiltImage, Facts};
-use super::request::{Context, Request, Settings};
+use super::request::{Context, Request, Settings, passed_on};
 use super::watch::Watch;
 use crate::base::{self, Base, Bootstrapper};
 use crate::definition::{Definition, Files, FilesFrom, Script, Stage};
@@ -18,20 +18,6 @@ use crate::sandbox::{Namespace, ScriptRun, Section, Streams, Workspace, run_scri
 use crate::sif::{self, SifContents};
 use crate::squashfs;
 
-/// Variables that scripts see as the caller has them: the terminal and the way to the network.
-const PASSED_ON: [&str; 11] = [
-    "TERM",
-    "http_proxy",
-    "HTTP_PROXY",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "no_proxy",
-    "NO_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-    "ftp_proxy",
-    "FTP_PROXY",
-];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Sources the image's environment, then becomes the command that follows.
 const EXEC: &str = "/.singularity.d/actions/exec";
@@ -91,7 +77,10 @@ impl<'a> Build<'a> {
         self.inside(&Task::InstallBase(self.base.kind))?;
         if let Some(config) = self.base.config.clone() {
             let include_cmd = self.base.include_cmd;
-            self.inside(&Task::InstallConfig { config: Box::new(config), include_cmd })?;
+            self.inside(&Task::InstallConfig {
+                config: Box::new(config),
+                include_cmd,
+            })?;
         }
         let apps = stage.sections.apps.iter().map(AppOfStage::from).collect();
         self.inside(&Task::InstallApps(apps))?;
@@ -109,7 +98,10 @@ impl<'a> Build<'a> {
         };
         let mut environment = self.environment(&[]);
         for prefix in ["APPTAINER", "SINGULARITY"] {
-            environment.push((format!("{prefix}_ROOTFS"), Section::Setup.rootfs().to_owned()));
+            environment.push((
+                format!("{prefix}_ROOTFS"),
+                Section::Setup.rootfs().to_owned(),
+            ));
         }
         let command = script.command(Section::Setup.script_path().unwrap_or_default());
         self.run(&ScriptRun {
@@ -128,16 +120,26 @@ impl<'a> Build<'a> {
             return Ok(());
         }
         self.enter(Phase::Files)?;
-        let copies = sections.files.iter().filter(|files| files.from == FilesFrom::Context);
+        let copies = sections
+            .files
+            .iter()
+            .filter(|files| files.from == FilesFrom::Context);
         let pairs: Vec<Pair> = copies.flat_map(pairs).collect();
-        files::copy(&self.workspace, &self.request.context, &pairs, &mut |line| {
-            self.say(line);
-        })
+        files::copy(
+            &self.workspace,
+            &self.request.context,
+            &pairs,
+            &mut |line| {
+                self.say(line);
+            },
+        )
     }
 
     /// Runs `%post`, and after it the installation of the apps, in the image.
     pub(super) fn run_post(&self, definition: &Definition) -> Result<(), Error> {
-        let Some(script) = post_with_apps(only_stage(definition)?) else { return Ok(()) };
+        let Some(script) = post_with_apps(only_stage(definition)?) else {
+            return Ok(());
+        };
         self.enter(Phase::Post)?;
         let environment = self.environment(&[
             ("ENVIRONMENT", "/.singularity.d/env/91-environment.sh"),
@@ -185,12 +187,23 @@ impl<'a> Build<'a> {
     pub(super) fn pack(&mut self, definition: &Definition) -> Result<BuiltImage, Error> {
         self.enter(Phase::Pack)?;
         let tree = self.workspace.path().join("rootfs.squashfs");
-        let extra = squashfs::Extra { latest: self.request.epoch, ledger: &self.ledger };
-        squashfs::pack(self.workspace.namespace(), &self.workspace.rootfs(), extra, &tree)?;
+        let extra = squashfs::Extra {
+            latest: self.request.epoch,
+            ledger: &self.ledger,
+        };
+        squashfs::pack(
+            self.workspace.namespace(),
+            &self.workspace.rootfs(),
+            extra,
+            &tree,
+        )?;
         self.watch.check()?;
 
         let image = self.wrap(definition, &tree)?;
-        self.say(&format!("build complete: {}", self.request.output.display()));
+        self.say(&format!(
+            "build complete: {}",
+            self.request.output.display()
+        ));
         Ok(image)
     }
 
@@ -246,7 +259,9 @@ impl<'a> Build<'a> {
 
     fn inside(&self, task: &Task) -> Result<Reply, Error> {
         let rootfs = self.workspace.rootfs();
-        self.workspace.namespace().perform(&rootfs, task, Streams::default())
+        self.workspace
+            .namespace()
+            .perform(&rootfs, task, Streams::default())
     }
 
     fn script(&self, section: Section) -> ScriptRun<'_> {
@@ -272,13 +287,11 @@ impl<'a> Build<'a> {
     /// A clean environment, with variables under both of the names that scripts know.
     fn environment(&self, variables: &[(&str, &str)]) -> Vec<(String, String)> {
         let fixed = [("PATH", PATH), ("HOME", "/root"), ("LANG", "C")];
-        let mut environment: Vec<(String, String)> =
-            fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        for name in PASSED_ON {
-            if let Some(value) = self.settings.environment.get(name) {
-                environment.push((name.to_owned(), value.clone()));
-            }
-        }
+        let mut environment: Vec<(String, String)> = fixed
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        environment.extend(passed_on(&self.settings.environment));
         for (name, value) in variables {
             for prefix in ["APPTAINER", "SINGULARITY"] {
                 environment.push((format!("{prefix}_{name}"), (*value).to_owned()));
@@ -288,8 +301,15 @@ impl<'a> Build<'a> {
     }
 
     fn time(&self) -> i64 {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.request.epoch.unwrap_or_else(|| i64::try_from(now()).unwrap_or(i64::MAX))
+        let now = || {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs()
+        };
+        self.request
+            .epoch
+            .unwrap_or_else(|| i64::try_from(now()).unwrap_or(i64::MAX))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::sandbox::{self, Namespace};
 
 pub use self::event::{Event, Phase, Progress};
 pub use self::image::{BuiltImage, Facts};
+pub(crate) use self::request::passed_on;
 pub use self::request::{Cancel, Context, Limits, Request, Settings};
 
 /// Builds images.
@@ -67,7 +68,11 @@ fn parse(request: &Request, events: &(dyn Fn(Event<'_>) + Sync)) -> Result<Defin
     };
     let text = String::from_utf8_lossy(&request.definition);
     for diagnostic in &parsed.diagnostics {
-        events(Event::Warning(&definition::render(diagnostic, &request.name, &text)));
+        events(Event::Warning(&definition::render(
+            diagnostic,
+            &request.name,
+            &text,
+        )));
     }
     Ok(definition)
 }

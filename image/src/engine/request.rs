@@ -9,6 +9,20 @@ use std::time::Duration;
 use crate::oci::{Credentials, Registries};
 use crate::sandbox::{Identity, Network};
 
+/// Variables that scripts see as the caller has them: the terminal and the way to the network.
+const PASSED_ON: [&str; 11] = [
+    "TERM",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "ftp_proxy",
+    "FTP_PROXY",
+];
 /// Where and how the engine works; the same for all its builds.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -95,4 +109,10 @@ impl Cancel {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// The caller's variables that scripts see.
+pub(crate) fn passed_on(environment: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let known = |name: &str| Some((name.to_owned(), environment.get(name)?.clone()));
+    PASSED_ON.into_iter().filter_map(known).collect()
 }

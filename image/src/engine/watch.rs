@@ -26,7 +26,10 @@ impl Watch {
         work: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let deadline = time.map(|time| Instant::now() + time);
-        let watch = Self { cancel: Cancel::default(), deadline };
+        let watch = Self {
+            cancel: Cancel::default(),
+            deadline,
+        };
         let (finished, until_finished) = mpsc::channel();
         let result = thread::scope(|scope| {
             let watch = &watch;
@@ -43,12 +46,18 @@ impl Watch {
 
     /// Whether to go on.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        if self.cancel.is_cancelled() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     fn keep(&self, caller: &Cancel, until_finished: &mpsc::Receiver<()>) {
         while until_finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let is_late = self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline);
             if is_late || caller.is_cancelled() {
                 self.cancel.cancel();
             }

@@ -34,7 +34,11 @@ pub(super) fn plain(word: &str) -> String {
     let mut plain = String::new();
     let mut characters = word.chars();
     while let Some(character) = characters.next() {
-        plain.extend(if character == '\\' { characters.next() } else { Some(character) });
+        plain.extend(if character == '\\' {
+            characters.next()
+        } else {
+            Some(character)
+        });
     }
     plain
 }
@@ -88,7 +92,12 @@ fn matches_one(pattern: &[char], character: char) -> Option<usize> {
 fn set(pattern: &[char], character: char) -> Option<(usize, bool)> {
     let is_negated = matches!(pattern.first(), Some('!' | '^'));
     let begin = usize::from(is_negated);
-    let end = begin + 1 + pattern.get(begin + 1..)?.iter().position(|end| *end == ']')?;
+    let end = begin
+        + 1
+        + pattern
+            .get(begin + 1..)?
+            .iter()
+            .position(|end| *end == ']')?;
     let mut members = &pattern[begin..end];
     let mut is_member = false;
     while let Some((first, rest)) = members.split_first() {
@@ -107,7 +116,10 @@ fn braces(word: &str) -> Vec<String> {
     while let Some(word) = waiting.pop() {
         match first_braces(&word) {
             Some((before, choices, after)) if waiting.len() + done.len() < MOST_WORDS => {
-                let words = choices.iter().rev().map(|choice| format!("{before}{choice}{after}"));
+                let words = choices
+                    .iter()
+                    .rev()
+                    .map(|choice| format!("{before}{choice}{after}"));
                 waiting.extend(words);
             }
             _ => done.push(word),
@@ -170,20 +182,33 @@ fn variables(word: &str) -> String {
 
 fn after_dollar(characters: &mut Peekable<Chars<'_>>) -> String {
     if characters.next_if_eq(&'{').is_some() {
-        let name: String = characters.by_ref().take_while(|character| *character != '}').collect();
+        let name: String = characters
+            .by_ref()
+            .take_while(|character| *character != '}')
+            .collect();
         return variable(&name);
     }
     let mut name = String::new();
     while let Some(character) = characters.next_if(|next| next.is_alphanumeric() || *next == '_') {
         name.push(character);
     }
-    if name.is_empty() { "$".to_owned() } else { variable(&name) }
+    if name.is_empty() {
+        "$".to_owned()
+    } else {
+        variable(&name)
+    }
 }
 
 /// What a variable holds is a path, not a pattern.
 fn variable(name: &str) -> String {
-    let value = env::var_os(name).unwrap_or_default().to_string_lossy().into_owned();
-    value.chars().flat_map(|character| escape(character)).collect()
+    let value = env::var_os(name)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    value
+        .chars()
+        .flat_map(|character| escape(character))
+        .collect()
 }
 
 fn escape(character: char) -> impl Iterator<Item = char> {
@@ -198,12 +223,24 @@ mod tests {
     #[test]
     fn wildcards_match_like_a_shells() {
         for (pattern, name) in [
-            ("*.py", "a.py"), ("a?c", "abc"), ("[a-c]x", "bx"), ("[!a]x", "bx"), ("*", "x"),
-            ("*a*b*", "xxaxxbxx"), (".*", ".git"), ("\\*", "*"), ("[", "["),
+            ("*.py", "a.py"),
+            ("a?c", "abc"),
+            ("[a-c]x", "bx"),
+            ("[!a]x", "bx"),
+            ("*", "x"),
+            ("*a*b*", "xxaxxbxx"),
+            (".*", ".git"),
+            ("\\*", "*"),
+            ("[", "["),
         ] {
             assert!(matches(pattern, name), "{pattern} should match {name}");
         }
-        for (pattern, name) in [("*.py", "a.pyc"), ("*", ".git"), ("[!a]x", "ax"), ("\\*", "x")] {
+        for (pattern, name) in [
+            ("*.py", "a.pyc"),
+            ("*", ".git"),
+            ("[!a]x", "ax"),
+            ("\\*", "x"),
+        ] {
             assert!(!matches(pattern, name), "{pattern} should not match {name}");
         }
     }

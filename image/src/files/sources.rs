@@ -47,7 +47,11 @@ impl Sources {
         };
         let opened = File::open(root).map_err(Error::io("opening", root))?;
         let is_own = matches!(context, Context::Anywhere { .. });
-        Ok(Self { root: opened.into(), starts, is_own })
+        Ok(Self {
+            root: opened.into(),
+            starts,
+            is_own,
+        })
     }
 
     /// All that a word of `%files` stands for: what it reads then, and where that lies.
@@ -58,7 +62,8 @@ impl Sources {
             if matches.is_empty() {
                 let plain = expand::plain(&word);
                 let path = self.literal(&plain);
-                self.kind(&path).map_err(|error| self.missing(&plain, &error))?;
+                self.kind(&path)
+                    .map_err(|error| self.missing(&plain, &error))?;
                 found.push((plain, path));
             }
             found.extend(matches);
@@ -70,7 +75,9 @@ impl Sources {
     pub(super) fn literal(&self, path: &str) -> PathBuf {
         let candidates = || self.starts.iter().map(|start| start.join(path));
         let existing = candidates().find(|candidate| self.kind(candidate).is_ok());
-        existing.or_else(|| candidates().next()).unwrap_or_else(|| PathBuf::from(path))
+        existing
+            .or_else(|| candidates().next())
+            .unwrap_or_else(|| PathBuf::from(path))
     }
 
     fn find_one(&self, word: &str) -> Vec<(String, PathBuf)> {
@@ -92,12 +99,18 @@ impl Sources {
             let before = std::mem::take(&mut found);
             for path in before {
                 for name in self.names(&start.join(&path), pattern) {
-                    let slash = if path.is_empty() || path.ends_with('/') { "" } else { "/" };
+                    let slash = if path.is_empty() || path.ends_with('/') {
+                        ""
+                    } else {
+                        "/"
+                    };
                     found.push(format!("{path}{slash}{name}"));
                 }
             }
         }
-        let paths = found.into_iter().map(|path| (path.clone(), start.join(path)));
+        let paths = found
+            .into_iter()
+            .map(|path| (path.clone(), start.join(path)));
         paths.filter(|(_, path)| self.kind(path).is_ok()).collect()
     }
 
@@ -122,7 +135,8 @@ impl Sources {
     }
 
     pub(super) fn open(&self, path: &Path) -> io::Result<File> {
-        self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK).map(File::from)
+        self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)
+            .map(File::from)
     }
 
     /// Names in a folder, sorted.
@@ -143,7 +157,11 @@ impl Sources {
     /// (<https://man7.org/linux/man-pages/man2/openat2.2.html>).
     fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let mut result = Err(rustix::io::Errno::AGAIN);
         for _ in 0..TRIES {
@@ -166,6 +184,9 @@ impl Sources {
             io::ErrorKind::NotFound => "is not there".to_owned(),
             _ => format!("cannot be read: {error}"),
         };
-        Error::Base { message: format!("{path} {reason}"), help: Some(help.to_owned()) }
+        Error::Base {
+            message: format!("{path} {reason}"),
+            help: Some(help.to_owned()),
+        }
     }
 }

@@ -28,11 +28,16 @@ pub(super) fn copy_files(targets: &[CopyTarget], input: impl Read) -> Result<(),
     umask(Mode::from_bits_truncate(0o002));
     let mut resolved = HashMap::new();
     let mut archive = Archive::new(input);
-    for entry in archive.entries().map_err(Failure::io("reading", "copied files"))? {
+    for entry in archive
+        .entries()
+        .map_err(Failure::io("reading", "copied files"))?
+    {
         let mut entry = entry.map_err(Failure::io("reading", "copied files"))?;
         let (index, below) = split_name(&entry)?;
         if let std::collections::hash_map::Entry::Vacant(vacant) = resolved.entry(index) {
-            let target = targets.get(index).ok_or_else(|| Failure::input("unknown target"))?;
+            let target = targets
+                .get(index)
+                .ok_or_else(|| Failure::input("unknown target"))?;
             vacant.insert(resolve(target)?);
         }
         let path = resolved[&index].join(below);
@@ -44,7 +49,9 @@ pub(super) fn copy_files(targets: &[CopyTarget], input: impl Read) -> Result<(),
 }
 
 fn split_name<R: Read>(entry: &Entry<'_, R>) -> Result<(usize, PathBuf), Failure> {
-    let name = entry.path().map_err(Failure::io("reading", "copied files"))?;
+    let name = entry
+        .path()
+        .map_err(Failure::io("reading", "copied files"))?;
     let mut components = name.components();
     let index = components.next().and_then(|index| match index {
         Component::Normal(index) => index.to_str()?.parse().ok(),
@@ -79,15 +86,22 @@ fn make_folders(path: &Path) -> Result<(), Failure> {
 }
 
 fn write<R: Read>(entry: &mut Entry<'_, R>, path: &Path) -> Result<(), Failure> {
-    let mode = entry.header().mode().map_err(Failure::io("reading the mode of", path))? & 0o777;
+    let mode = entry
+        .header()
+        .mode()
+        .map_err(Failure::io("reading the mode of", path))?
+        & 0o777;
     match entry.header().entry_type() {
         EntryType::Directory if path.is_dir() => Ok(()),
-        EntryType::Directory => {
-            DirBuilder::new().mode(mode).create(path).map_err(Failure::io("creating", path))
-        }
+        EntryType::Directory => DirBuilder::new()
+            .mode(mode)
+            .create(path)
+            .map_err(Failure::io("creating", path)),
         _ if path.is_dir() => {
             let path = path.display();
-            Err(Failure::input(format!("%files: {path} of the image is a folder, not a file")))
+            Err(Failure::input(format!(
+                "%files: {path} of the image is a folder, not a file"
+            )))
         }
         _ => {
             let mut file = create(path, mode).map_err(Failure::io("creating", path))?;

@@ -35,12 +35,20 @@ enum Before {
 impl Loan {
     /// A file that takes the place of the tree's own; nothing happens where there is none.
     pub fn replace<P: Into<PathBuf>>(path: P, content: Vec<u8>) -> Self {
-        Self { path: path.into(), content, before: Before::AnyFile }
+        Self {
+            path: path.into(),
+            content,
+            before: Before::AnyFile,
+        }
     }
 
     /// A file in a folder that may exist, at a place where nothing is.
     pub fn add<P: Into<PathBuf>>(path: P, content: Vec<u8>) -> Self {
-        Self { path: path.into(), content, before: Before::Nothing }
+        Self {
+            path: path.into(),
+            content,
+            before: Before::Nothing,
+        }
     }
 }
 
@@ -90,7 +98,10 @@ fn has_folder(path: &Path) -> bool {
 
 fn read(path: &Path) -> Result<(Vec<u8>, std::time::SystemTime), Failure> {
     let read = || -> io::Result<_> {
-        let file = OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(O_NOFOLLOW)
+            .open(path)?;
         let changed = file.metadata()?.modified()?;
         let mut content = Vec::new();
         file.take(LARGEST).read_to_end(&mut content)?;
@@ -102,7 +113,11 @@ fn read(path: &Path) -> Result<(Vec<u8>, std::time::SystemTime), Failure> {
 fn rewrite(path: &Path, content: &[u8]) -> Result<File, Failure> {
     let write = || -> io::Result<_> {
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).truncate(true).custom_flags(O_NOFOLLOW).open(path)?;
+        let mut file = options
+            .write(true)
+            .truncate(true)
+            .custom_flags(O_NOFOLLOW)
+            .open(path)?;
         file.write_all(content)?;
         Ok(file)
     };
@@ -111,7 +126,11 @@ fn rewrite(path: &Path, content: &[u8]) -> Result<File, Failure> {
 
 fn create(loan: &Loan) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o644).open(&loan.path);
+    let file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&loan.path);
     file.and_then(|mut file| file.write_all(&loan.content))
         .map_err(Failure::io("writing", &loan.path))
 }

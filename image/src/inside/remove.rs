@@ -18,7 +18,11 @@ pub(super) fn remove_tree() -> Result<(), Failure> {
 }
 
 fn remove(path: &Path, is_folder: bool) -> Result<(), Failure> {
-    let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = if is_folder {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Failure::io("removing", path)(error))

@@ -281,7 +281,8 @@ mod tests {
 
     #[test]
     fn an_artifact_is_not_an_image() {
-        let error = image("application/vnd.sylabs.sif.layer.v1.sif").extractable_layers();
+        let image = image("application/vnd.sylabs.sif.layer.v1.sif");
+        let error = image.extractable_layers();
 
         assert!(
             error

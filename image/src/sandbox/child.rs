@@ -47,14 +47,20 @@ pub(super) fn can_be_helper() -> bool {
     CAN_BE_HELPER.load(Ordering::Relaxed)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a helper ends here, its caller's main must not run")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a helper ends here, its caller's main must not run"
+)]
 fn leave(code: i32) -> ! {
     process::exit(code)
 }
 
 /// Standard input is the socket to the program that started us.
 fn control() -> io::Result<UnixStream> {
-    io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from)
+    io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(UnixStream::from)
 }
 
 fn make_namespaces(control: &UnixStream) -> io::Result<()> {
@@ -104,7 +110,11 @@ fn namespaces(start: &Start) -> CloneFlags {
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
-    if start.offline { always | CloneFlags::CLONE_NEWNET } else { always }
+    if start.offline {
+        always | CloneFlags::CLONE_NEWNET
+    } else {
+        always
+    }
 }
 
 /// A change of user makes the kernel forget this wish, so it comes after the last one.

@@ -30,12 +30,18 @@ enum Kind {
 impl Failure {
     /// The machine refuses something that the sandbox needs.
     pub fn machine(what: &str, cause: impl std::fmt::Display) -> Self {
-        Self { kind: Kind::Machine, message: format!("{what}: {cause}") }
+        Self {
+            kind: Kind::Machine,
+            message: format!("{what}: {cause}"),
+        }
     }
 
     /// The work given is wrong: a file that is not there, a folder that is a file.
     pub fn input<S: Into<String>>(message: S) -> Self {
-        Self { kind: Kind::Input, message: message.into() }
+        Self {
+            kind: Kind::Input,
+            message: message.into(),
+        }
     }
 
     /// For `map_err`: an I/O error with what was being done and to which path.
@@ -60,7 +66,10 @@ impl From<layer::Error> for Failure {
             layer::Error::Read(source) | layer::Error::Io { source, .. } => kind_of(source),
             _ => Kind::Input,
         };
-        Self { kind, message: with_causes(&error) }
+        Self {
+            kind,
+            message: with_causes(&error),
+        }
     }
 }
 
@@ -71,7 +80,10 @@ impl From<Error> for Failure {
             FailureKind::Disk => Kind::DiskFull,
             _ => Kind::Internal,
         };
-        Self { kind, message: with_causes(&error) }
+        Self {
+            kind,
+            message: with_causes(&error),
+        }
     }
 }
 
@@ -90,9 +102,19 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let message = failure.message;
         match failure.kind {
-            Kind::Machine => Self::Machine { message, help: None },
-            Kind::Input => Self::Base { message, help: None },
-            Kind::DiskFull => Self::Limit { kind: FailureKind::Disk, message, section: None },
+            Kind::Machine => Self::Machine {
+                message,
+                help: None,
+            },
+            Kind::Input => Self::Base {
+                message,
+                help: None,
+            },
+            Kind::DiskFull => Self::Limit {
+                kind: FailureKind::Disk,
+                message,
+                section: None,
+            },
             Kind::Internal => Self::Internal(message),
         }
     }

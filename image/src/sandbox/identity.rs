@@ -11,7 +11,10 @@ use crate::error::Error;
 
 /// Where the ids of sandboxes begin when root builds and `/etc/subuid` names no range for root.
 /// It lies above what Debian, systemd and container engines hand out.
-const ROOTS_RANGE: Extent = Extent { first: 1_879_048_192, count: 65_536 };
+const ROOTS_RANGE: Extent = Extent {
+    first: 1_879_048_192,
+    count: 65_536,
+};
 
 /// Ids of a namespace and how they get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +49,11 @@ impl Mapping {
     /// # Security
     /// Root of the machine is never mapped: what breaks out of a sandbox is nobody.
     pub(super) fn find(identity: Identity) -> Result<Self, Error> {
-        if Uid::effective().is_root() { Self::for_root(identity) } else { Self::for_user(identity) }
+        if Uid::effective().is_root() {
+            Self::for_root(identity)
+        } else {
+            Self::for_user(identity)
+        }
     }
 
     fn for_root(identity: Identity) -> Result<Self, Error> {
@@ -56,13 +63,20 @@ impl Mapping {
         require_known("/proc/self/uid_map", uids)?;
         require_known("/proc/self/gid_map", gids)?;
         let rest = (identity != Identity::Single).then(|| (uids.after_first(), gids.after_first()));
-        Ok(Self { root: (uids.first, gids.first), rest, writer: Writer::Root })
+        Ok(Self {
+            root: (uids.first, gids.first),
+            rest,
+            writer: Writer::Root,
+        })
     }
 
     fn for_user(identity: Identity) -> Result<Self, Error> {
         let (uid, gid) = (Uid::effective(), Gid::effective());
-        let single =
-            Self { root: (uid.as_raw(), gid.as_raw()), rest: None, writer: Writer::Caller };
+        let single = Self {
+            root: (uid.as_raw(), gid.as_raw()),
+            rest: None,
+            writer: Writer::Caller,
+        };
         if identity == Identity::Single {
             return Ok(single);
         }
@@ -74,15 +88,19 @@ impl Mapping {
         let uids = subordinate("/etc/subuid", &names)?;
         let gids = subordinate("/etc/subgid", &names)?;
         match (uids, gids) {
-            (Some(uids), Some(gids)) => {
-                Ok(Self { rest: Some((uids, gids)), writer: Writer::Helpers, ..single })
-            }
+            (Some(uids), Some(gids)) => Ok(Self {
+                rest: Some((uids, gids)),
+                writer: Writer::Helpers,
+                ..single
+            }),
             _ if identity == Identity::Auto => Ok(single),
             _ => Err(Error::Machine {
                 message: format!("user {uid} has no range in /etc/subuid and /etc/subgid"),
-                help: Some("have root add one: usermod --add-subuids 100000-165535 \
+                help: Some(
+                    "have root add one: usermod --add-subuids 100000-165535 \
                             --add-subgids 100000-165535 USER"
-                    .to_owned()),
+                        .to_owned(),
+                ),
             }),
         }
     }
@@ -122,7 +140,10 @@ impl Mapping {
 
 impl Extent {
     fn after_first(self) -> Self {
-        Self { first: self.first + 1, count: self.count - 1 }
+        Self {
+            first: self.first + 1,
+            count: self.count - 1,
+        }
     }
 }
 
@@ -140,7 +161,10 @@ fn largest_range(text: &str, names: &[String]) -> Option<Extent> {
         .filter_map(|line| {
             let (name, range) = line.split_once(':')?;
             let (first, count) = range.trim().split_once(':')?;
-            let extent = Extent { first: first.parse().ok()?, count: count.parse().ok()? };
+            let extent = Extent {
+                first: first.parse().ok()?,
+                count: count.parse().ok()?,
+            };
             let is_usable = extent.count > 1 && extent.first.checked_add(extent.count).is_some();
             (is_usable && names.iter().any(|own| own == name)).then_some(extent)
         })
@@ -151,8 +175,13 @@ fn largest_range(text: &str, names: &[String]) -> Option<Extent> {
 fn require_known(path: &str, extent: Extent) -> Result<(), Error> {
     let text = fs::read_to_string(path).map_err(Error::io("reading", path))?;
     let is_known = text.lines().any(|line| {
-        let numbers: Vec<u64> = line.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-        let [first, _, count] = numbers[..] else { return false };
+        let numbers: Vec<u64> = line
+            .split_whitespace()
+            .filter_map(|n| n.parse().ok())
+            .collect();
+        let [first, _, count] = numbers[..] else {
+            return false;
+        };
         first <= u64::from(extent.first)
             && u64::from(extent.first) + u64::from(extent.count) <= first + count
     });
@@ -160,13 +189,19 @@ fn require_known(path: &str, extent: Extent) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Machine {
-        message: format!("ids from {} on do not exist in this container", extent.first),
+        message: format!(
+            "ids from {} on do not exist in this container",
+            extent.first
+        ),
         help: Some("list a range for root that exists in /etc/subuid and /etc/subgid".to_owned()),
     })
 }
 
 fn run_helper(program: &str, pid: u32, lines: &str) -> Result<(), Error> {
-    let answer = Command::new(program).arg(pid.to_string()).args(lines.split_whitespace()).output();
+    let answer = Command::new(program)
+        .arg(pid.to_string())
+        .args(lines.split_whitespace())
+        .output();
     match answer {
         Ok(Output { status, .. }) if status.success() => Ok(()),
         Ok(Output { stderr, .. }) => Err(Error::Machine {
@@ -198,12 +233,21 @@ mod tests {
 
         let range = largest_range(text, &["alice".to_owned()]);
 
-        assert_eq!(range, Some(Extent { first: 200_000, count: 65_536 }));
+        assert_eq!(
+            range,
+            Some(Extent {
+                first: 200_000,
+                count: 65_536
+            })
+        );
     }
 
     #[test]
     fn a_range_beyond_all_ids_is_ignored() {
-        assert_eq!(largest_range("alice:4294967295:65536\n", &["alice".to_owned()]), None);
+        assert_eq!(
+            largest_range("alice:4294967295:65536\n", &["alice".to_owned()]),
+            None
+        );
     }
 
     #[test]

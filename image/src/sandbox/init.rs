@@ -32,7 +32,10 @@ pub(super) fn run(job: &Job) -> Result<Report, Failure> {
     mounts::enter_sandbox(job.section)?;
     let has_counted_limits = job.limits.memory.or(job.limits.processes).is_some();
     if has_counted_limits && !usage::can_be_measured() {
-        return Err(Failure::machine("limiting memory and processes", "no own /proc is allowed"));
+        return Err(Failure::machine(
+            "limiting memory and processes",
+            "no own /proc is allowed",
+        ));
     }
     write_script(job)?;
     confine(job)?;
@@ -56,7 +59,9 @@ fn confine(job: &Job) -> Result<(), Failure> {
 }
 
 fn write_script(job: &Job) -> Result<(), Failure> {
-    let (Some(path), Some(body)) = (job.section.script_path(), &job.body) else { return Ok(()) };
+    let (Some(path), Some(body)) = (job.section.script_path(), &job.body) else {
+        return Ok(());
+    };
     remove_script(job)?;
     fs::OpenOptions::new()
         .write(true)
@@ -68,7 +73,9 @@ fn write_script(job: &Job) -> Result<(), Failure> {
 }
 
 fn remove_script(job: &Job) -> Result<(), Failure> {
-    let Some(path) = job.section.script_path() else { return Ok(()) };
+    let Some(path) = job.section.script_path() else {
+        return Ok(());
+    };
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Failure::io("removing", path)(error))
@@ -115,13 +122,22 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
     let handle = raw.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     loop {
         if let Some(status) = reap(main)? {
-            return Ok(Ended::Status(status));
+            // A shell that cannot fork gives up before anybody looks; its children are still there.
+            let is_crowded = status != 0 && watch.is_at_process_limit();
+            let crowded = Ended::Exceeded(Exceeded::Processes);
+            return Ok(if is_crowded {
+                crowded
+            } else {
+                Ended::Status(status)
+            });
         }
         if let Some(exceeded) = watch.look() {
             return Ok(Ended::Exceeded(exceeded));
         }
-        let mut waiting: Vec<PollFd<'_>> =
-            handle.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+        let mut waiting: Vec<PollFd<'_>> = handle
+            .iter()
+            .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN))
+            .collect();
         match poll(&mut waiting, PollTimeout::from(TICK)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(machine("waiting for the script")(error)),
@@ -174,11 +190,22 @@ impl Watch {
         let used = limits.disk.map_or(0, |_| usage::disk(&folders));
         let free = usage::free(folders[0]).unwrap_or(0);
         let now = Instant::now();
-        Self { limits, folders, used, free, next_walk: now, last_walk: now }
+        Self {
+            limits,
+            folders,
+            used,
+            free,
+            next_walk: now,
+            last_walk: now,
+        }
     }
 
     fn look(&mut self) -> Option<Exceeded> {
-        if self.limits.processes.is_some_and(|limit| usage::processes() > limit) {
+        if self
+            .limits
+            .processes
+            .is_some_and(|limit| usage::processes() > limit)
+        {
             return Some(Exceeded::Processes);
         }
         if self.limits.memory.is_some_and(usage::exceeds_memory) {
@@ -187,8 +214,16 @@ impl Watch {
         (Instant::now() >= self.next_walk && self.exceeds_disk()).then_some(Exceeded::Disk)
     }
 
+    fn is_at_process_limit(&self) -> bool {
+        self.limits
+            .processes
+            .is_some_and(|limit| usage::processes() >= limit)
+    }
+
     fn exceeds_disk(&mut self) -> bool {
-        let Some(limit) = self.limits.disk else { return false };
+        let Some(limit) = self.limits.disk else {
+            return false;
+        };
         let free = usage::free(self.folders[0]).unwrap_or(0);
         let is_suspicious = self.used + self.free.saturating_sub(free) > limit;
         if !is_suspicious && self.last_walk.elapsed() < LONGEST_REST {
@@ -212,7 +247,10 @@ impl Watch {
         if self.exceeds_disk() || self.limits.disk.is_some() && status == TOO_LARGE_A_FILE {
             return Report::Exceeded(Exceeded::Disk);
         }
-        let is_full = self.folders.iter().any(|folder| usage::free(folder).is_some_and(|n| n < PAGE));
+        let is_full = self
+            .folders
+            .iter()
+            .any(|folder| usage::free(folder).is_some_and(|free| free < PAGE));
         if status != 0 && is_full {
             return Report::Exceeded(Exceeded::DiskFull);
         }

@@ -11,8 +11,10 @@ use crate::error::Error;
 use crate::inside::{Loan, Reply, Task};
 
 /// apt gives up root for its downloads, which a namespace with one id does not let it do.
-const APT_STAYS_ROOT: (&str, &str) =
-    ("/etc/apt/apt.conf.d/00cooperage", "APT::Sandbox::User \"root\";\n");
+const APT_STAYS_ROOT: (&str, &str) = (
+    "/etc/apt/apt.conf.d/00cooperage",
+    "APT::Sandbox::User \"root\";\n",
+);
 
 /// What was written into an image and what it replaced.
 pub(super) struct Lent(Vec<Loan>);
@@ -34,7 +36,9 @@ impl Lent {
         }
         match perform(workspace, Task::Lend(loans))? {
             Reply::Lent(loans) => Ok(Self(loans)),
-            other => Err(Error::Internal(format!("lending was answered by {other:?}"))),
+            other => Err(Error::Internal(format!(
+                "lending was answered by {other:?}"
+            ))),
         }
     }
 
@@ -45,5 +49,7 @@ impl Lent {
 }
 
 fn perform(workspace: &Workspace, task: Task) -> Result<Reply, Error> {
-    workspace.namespace().perform(&workspace.rootfs(), &task, Streams::default())
+    workspace
+        .namespace()
+        .perform(&workspace.rootfs(), &task, Streams::default())
 }

@@ -16,8 +16,14 @@ const PROCESS_SLACK: u64 = 32;
 pub(super) fn set(limits: &Limits) -> Result<(), Failure> {
     lower(Resource::RLIMIT_CORE, Some(0))?;
     lower(Resource::RLIMIT_FSIZE, limits.disk)?;
-    lower(Resource::RLIMIT_DATA, limits.memory.map(|memory| 2 * memory + MEMORY_SLACK))?;
-    lower(Resource::RLIMIT_NPROC, limits.processes.map(|count| count + PROCESS_SLACK))?;
+    lower(
+        Resource::RLIMIT_DATA,
+        limits.memory.map(|memory| 2 * memory + MEMORY_SLACK),
+    )?;
+    lower(
+        Resource::RLIMIT_NPROC,
+        limits.processes.map(|count| count + PROCESS_SLACK),
+    )?;
     // When the whole machine runs out of memory, the sandbox goes first.
     let path = "/proc/self/oom_score_adj";
     fs::write(path, "1000").map_err(Failure::io("writing", path))

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::CWD;
@@ -31,13 +31,41 @@ pub(super) const TMP: &str = "tmp";
 pub(super) const VAR_TMP: &str = "var-tmp";
 
 /// What `%setup` sees of the machine: its programs and what they need, nobody's data.
-const HOST_FOLDERS: [&str; 8] =
-    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
+const HOST_FOLDERS: [&str; 8] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+];
 const HOST_SETTINGS: [&str; 24] = [
-    "alternatives", "apt/trusted.gpg.d", "ca-certificates", "ca-certificates.conf", "debian_version",
-    "gai.conf", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-    "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd", "perl", "pki", "protocols",
-    "resolv.conf", "services", "ssl/certs", "ssl/openssl.cnf",
+    "alternatives",
+    "apt/trusted.gpg.d",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "debian_version",
+    "gai.conf",
+    "group",
+    "host.conf",
+    "hosts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "passwd",
+    "perl",
+    "pki",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
 ];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const DEVICE_LINKS: [(&str, &str); 5] = [
@@ -56,7 +84,9 @@ pub(super) fn enter_folder() -> Result<(), Failure> {
 
 /// Shows a folder of the machine as `context` below the current folder.
 pub(super) fn show_context(context: Option<&Path>) -> Result<(), Failure> {
-    let Some(context) = context else { return Ok(()) };
+    let Some(context) = context else {
+        return Ok(());
+    };
     keep_to_ourselves()?;
     let tree = open_tree(CWD, context, CLONE).map_err(shown(context))?;
     attach(&tree, Path::new(CONTEXT))
@@ -73,9 +103,11 @@ pub(super) fn enter_sandbox(section: Section) -> Result<(), Failure> {
     trees.make_dev()?;
     if section.is_on_host() {
         trees.show_host()?;
-        restrict::below("/", MsFlags::MS_RDONLY | MsFlags::MS_NOSUID)?;
     }
-    restrict::below("/sys", MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
+    restrict::below(
+        "/sys",
+        MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+    )?;
     trees.show_writable(section)
 }
 
@@ -95,7 +127,7 @@ struct Trees {
 
 struct Host {
     folders: Vec<(String, OwnedFd)>,
-    links: Vec<(String, std::path::PathBuf)>,
+    links: Vec<(String, PathBuf)>,
     rootfs: OwnedFd,
     context: Option<OwnedFd>,
 }
@@ -106,7 +138,9 @@ const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
 
 impl Trees {
     fn gather(section: Section) -> Result<Self, Failure> {
-        let devices = DEVICES.iter().map(|name| Ok((*name, clone_of(&format!("/dev/{name}"))?)));
+        let devices = DEVICES
+            .iter()
+            .map(|name| Ok((*name, clone_of(&format!("/dev/{name}"))?)));
         Ok(Self {
             root: if section.is_on_host() {
                 file_system("tmpfs", &[("mode", "0755"), ("size", "16m")])?
@@ -121,7 +155,11 @@ impl Trees {
             devices: devices.collect::<Result<_, Failure>>()?,
             tmp: clone_of(TMP)?,
             var_tmp: clone_of(VAR_TMP)?,
-            host: if section.is_on_host() { Some(Host::gather()?) } else { None },
+            host: if section.is_on_host() {
+                Some(Host::gather()?)
+            } else {
+                None
+            },
         })
     }
 
@@ -141,7 +179,9 @@ impl Trees {
     }
 
     fn show_host(&self) -> Result<(), Failure> {
-        let Some(host) = &self.host else { return Ok(()) };
+        let Some(host) = &self.host else {
+            return Ok(());
+        };
         for (path, tree) in &host.folders {
             attach_copy(tree, path)?;
         }
@@ -152,10 +192,14 @@ impl Trees {
         for path in [SETUP_ROOTFS, SETUP_CONTEXT, "/tmp", "/var/tmp", "/root"] {
             fs::create_dir_all(path).map_err(Failure::io("creating", path))?;
         }
-        match &host.context {
-            Some(context) => attach(context, Path::new(SETUP_CONTEXT)),
-            None => Ok(()),
+        if let Some(context) = &host.context {
+            attach(context, Path::new(SETUP_CONTEXT))?;
         }
+        let shown = host.folders.iter().map(|(path, _)| path.as_str());
+        for path in shown.chain([SETUP_CONTEXT]) {
+            restrict::below(path, MsFlags::MS_RDONLY | MsFlags::MS_NOSUID)?;
+        }
+        Ok(())
     }
 
     fn show_writable(&self, section: Section) -> Result<(), Failure> {
@@ -186,7 +230,10 @@ impl Trees {
 impl Host {
     fn gather() -> Result<Self, Failure> {
         let settings = HOST_SETTINGS.iter().map(|name| format!("/etc/{name}"));
-        let paths = HOST_FOLDERS.iter().map(|path| (*path).to_owned()).chain(settings);
+        let paths = HOST_FOLDERS
+            .iter()
+            .map(|path| (*path).to_owned())
+            .chain(settings);
         let (mut folders, mut links) = (Vec::new(), Vec::new());
         for path in paths {
             match fs::read_link(&path) {
@@ -199,8 +246,17 @@ impl Host {
             }
         }
         let has_context = Path::new(CONTEXT).is_dir();
-        let context = if has_context { Some(clone_of(CONTEXT)?) } else { None };
-        Ok(Self { folders, links, rootfs: clone_of(ROOTFS)?, context })
+        let context = if has_context {
+            Some(clone_of(CONTEXT)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            folders,
+            links,
+            rootfs: clone_of(ROOTFS)?,
+            context,
+        })
     }
 }
 
@@ -277,7 +333,9 @@ fn make_folder(path: &str) -> Result<(), Failure> {
     let is_scratch = path.ends_with("/tmp");
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() || is_scratch && metadata.is_symlink() => Ok(()),
-        Ok(_) => Err(Failure::input(format!("{path} of the image is not a folder"))),
+        Ok(_) => Err(Failure::input(format!(
+            "{path} of the image is not a folder"
+        ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mode = if is_scratch { 0o1777 } else { 0o755 };
             fs::create_dir_all(path)

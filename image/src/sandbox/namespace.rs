@@ -52,7 +52,9 @@ pub(super) struct Helper {
 impl Namespace {
     /// Finds the ids that sandboxes of this process have.
     pub fn new(identity: Identity) -> Result<Self, Error> {
-        Ok(Self { mapping: Mapping::find(identity)? })
+        Ok(Self {
+            mapping: Mapping::find(identity)?,
+        })
     }
 
     /// Whether root is the only user inside: owners that a tree should have are then only known
@@ -142,9 +144,13 @@ fn exchange(
             None => Ok(0),
             Some((mut from, to)) => io::copy(&mut from, to),
         };
-        let fed = feeder.join().map_err(|_| Error::Internal("feeder panicked".to_owned()))?;
+        let fed = feeder
+            .join()
+            .map_err(|_| Error::Internal("feeder panicked".to_owned()))?;
         fed.map_err(Error::io("reading", "input of a task"))?;
-        drained.map(|_| ()).map_err(Error::io("writing", "output of a task"))
+        drained
+            .map(|_| ())
+            .map_err(Error::io("writing", "output of a task"))
     })
 }
 
@@ -193,7 +199,9 @@ impl Helper {
 
     /// Kills the helper, and with it everything in its namespace.
     pub(super) fn kill(&mut self) -> Result<(), Error> {
-        self.child.kill().map_err(Error::io("killing", "helper of the sandbox"))
+        self.child
+            .kill()
+            .map_err(Error::io("killing", "helper of the sandbox"))
     }
 }
 

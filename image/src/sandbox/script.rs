@@ -81,7 +81,12 @@ mod limits_as_numbers {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Limits, D::Error> {
         let (memory, processes, disk) = Deserialize::deserialize(from)?;
-        Ok(Limits { time: None, memory, processes, disk })
+        Ok(Limits {
+            time: None,
+            memory,
+            processes,
+            disk,
+        })
     }
 }
 
@@ -107,7 +112,11 @@ impl Section {
 
     /// Where the script sees the root file system of the image.
     pub fn rootfs(self) -> &'static str {
-        if self.is_on_host() { mounts::SETUP_ROOTFS } else { "/" }
+        if self.is_on_host() {
+            mounts::SETUP_ROOTFS
+        } else {
+            "/"
+        }
     }
 
     pub(super) fn is_on_host(self) -> bool {
@@ -123,12 +132,20 @@ impl Section {
     }
 
     pub(super) fn working_folder(self) -> &'static str {
-        if self == Self::Setup { mounts::SETUP_CONTEXT } else { "/" }
+        if self == Self::Setup {
+            mounts::SETUP_CONTEXT
+        } else {
+            "/"
+        }
     }
 
     /// What the build's disk limit counts; the first is on the build's file system.
     pub(super) fn disk_folders(self) -> Vec<&'static str> {
-        if self.is_on_host() { vec![self.rootfs(), "/tmp", "/var/tmp"] } else { vec!["/"] }
+        if self.is_on_host() {
+            vec![self.rootfs(), "/tmp", "/var/tmp"]
+        } else {
+            vec!["/"]
+        }
     }
 }
 
@@ -220,10 +237,19 @@ fn reason_to_stop(run: &ScriptRun<'_>, cancel: &Cancel) -> Option<Error> {
     if cancel.is_cancelled() {
         return Some(Error::Cancelled);
     }
-    let is_late = run.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    let is_late = run
+        .deadline
+        .is_some_and(|deadline| Instant::now() >= deadline);
     is_late.then(|| {
-        let limit = run.limits.time.map_or(String::new(), |time| format!(" of {time:?}"));
-        limit_error(run.section, FailureKind::Time, format!("time limit{limit} is over"))
+        let limit = run
+            .limits
+            .time
+            .map_or(String::new(), |time| format!(" of {time:?}"));
+        limit_error(
+            run.section,
+            FailureKind::Time,
+            format!("time limit{limit} is over"),
+        )
     })
 }
 
@@ -232,7 +258,10 @@ fn verdict(run: &ScriptRun<'_>, report: Report) -> Result<(), Error> {
     let exceeded = match report {
         Report::Exited(0) => return Ok(()),
         Report::Exited(status) => {
-            return Err(Error::Script { section: section.as_str().to_owned(), status });
+            return Err(Error::Script {
+                section: section.as_str().to_owned(),
+                status,
+            });
         }
         Report::Exceeded(exceeded) => exceeded,
         other => return Err(unexpected(&other)),
@@ -243,17 +272,27 @@ fn verdict(run: &ScriptRun<'_>, report: Report) -> Result<(), Error> {
         Exceeded::DiskFull => (FailureKind::Disk, "no space is left on the disk".to_owned()),
         Exceeded::Processes => {
             let count = run.limits.processes.unwrap_or(0);
-            (FailureKind::Processes, format!("limit of {count} processes was reached"))
+            (
+                FailureKind::Processes,
+                format!("limit of {count} processes was reached"),
+            )
         }
     };
     Err(limit_error(section, kind, message))
 }
 
 fn bytes_over(what: &str, limit: Option<u64>) -> String {
-    format!("{what} limit of {} MiB was reached", limit.unwrap_or(0) >> 20)
+    format!(
+        "{what} limit of {} MiB was reached",
+        limit.unwrap_or(0) >> 20
+    )
 }
 
 fn limit_error(section: Section, kind: FailureKind, message: String) -> Error {
     let name = section.as_str();
-    Error::Limit { kind, message: format!("%{name}: {message}"), section: Some(name.to_owned()) }
+    Error::Limit {
+        kind,
+        message: format!("%{name}: {message}"),
+        section: Some(name.to_owned()),
+    }
 }

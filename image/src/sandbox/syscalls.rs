@@ -97,8 +97,13 @@ mod old {
 
     pub(super) const CHANGES_OF_USER: &[i64] = &[libc::SYS_chown, libc::SYS_lchown];
     pub(super) const MKNOD: Option<i64> = Some(libc::SYS_mknod);
-    pub(super) const REFUSED: &[i64] =
-        &[libc::SYS_ioperm, libc::SYS_iopl, libc::SYS_uselib, libc::SYS_sysfs, libc::SYS_ustat];
+    pub(super) const REFUSED: &[i64] = &[
+        libc::SYS_ioperm,
+        libc::SYS_iopl,
+        libc::SYS_uselib,
+        libc::SYS_sysfs,
+        libc::SYS_ustat,
+    ];
     /// The same calls again under the numbers of the x32 ABI.
     pub(super) const SECOND_ABI: Option<i64> = Some(0x4000_0000);
 }
@@ -115,9 +120,15 @@ mod old {
 pub(super) fn restrict(section: Section, single: bool) -> Result<(), Failure> {
     let refused = |error: &dyn std::fmt::Display| Failure::machine("filtering system calls", error);
     let filters = [
-        (pretended(single).map_err(|error| refused(&error))?, 0),
+        (
+            pretended(section, single).map_err(|error| refused(&error))?,
+            0,
+        ),
         (unknown(), errno(libc::ENOSYS)),
-        (forbidden(section).map_err(|error| refused(&error))?, errno(libc::EPERM)),
+        (
+            forbidden(section).map_err(|error| refused(&error))?,
+            errno(libc::EPERM),
+        ),
     ];
     for (rules, error) in filters {
         let program = compile(rules, error).map_err(|error| refused(&error))?;
@@ -132,8 +143,10 @@ fn errno(number: i32) -> u32 {
 
 fn compile(mut rules: Rules, errno: u32) -> Result<BpfProgram, seccompiler::Error> {
     if let Some(offset) = old::SECOND_ABI {
-        let again: Rules =
-            rules.iter().map(|(number, rules)| (number | offset, rules.clone())).collect();
+        let again: Rules = rules
+            .iter()
+            .map(|(number, rules)| (number | offset, rules.clone()))
+            .collect();
         rules.extend(again);
     }
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
@@ -160,9 +173,17 @@ fn forbidden(section: Section) -> Result<Rules, seccompiler::BackendError> {
     // Both put words into the mouth of whoever types at the terminal.
     let injections = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| {
         let is_request = SeccompCmpOp::MaskedEq(0xffff_ffff);
-        rule([SeccompCondition::new(1, SeccompCmpArgLen::Qword, is_request, u64::from(request))])
+        rule([SeccompCondition::new(
+            1,
+            SeccompCmpArgLen::Qword,
+            is_request,
+            u64::from(request),
+        )])
     });
-    rules.insert(libc::SYS_ioctl, injections.into_iter().collect::<Result<_, _>>()?);
+    rules.insert(
+        libc::SYS_ioctl,
+        injections.into_iter().collect::<Result<_, _>>()?,
+    );
     Ok(rules)
 }
 
@@ -176,7 +197,10 @@ fn any_namespace() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
         libc::CLONE_NEWUTS,
         libc::CLONE_NEWCGROUP,
     ];
-    flags.into_iter().map(|flag| rule([has_bits(0, u64::from(flag.unsigned_abs()))])).collect()
+    flags
+        .into_iter()
+        .map(|flag| rule([has_bits(0, u64::from(flag.unsigned_abs()))]))
+        .collect()
 }
 
 fn unknown() -> Rules {
@@ -184,10 +208,14 @@ fn unknown() -> Rules {
 }
 
 /// Devices cannot be made in a user namespace; packages that try are told that it worked.
-fn pretended(single: bool) -> Result<Rules, seccompiler::BackendError> {
+fn pretended(section: Section, single: bool) -> Result<Rules, seccompiler::BackendError> {
     let mut rules = Rules::new();
     if single {
         rules.extend(always(CHANGES_OF_USER.iter().chain(old::CHANGES_OF_USER)));
+    }
+    // A bootstrap program finds another way when it is told the truth.
+    if section.mounts() {
+        return Ok(rules);
     }
     if let Some(mknod) = old::MKNOD {
         rules.insert(mknod, device_kinds(1)?);
@@ -202,19 +230,20 @@ fn device_kinds(mode: u8) -> Result<Vec<SeccompRule>, seccompiler::BackendError>
         let mask = SeccompCmpOp::MaskedEq(u64::from(libc::S_IFMT));
         SeccompCondition::new(mode, SeccompCmpArgLen::Dword, mask, u64::from(kind))
     };
-    let is_real =
-        SeccompCondition::new(mode + 1, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
+    let is_real = SeccompCondition::new(mode + 1, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
     Ok(vec![
         rule([is_kind(libc::S_IFBLK)])?,
         SeccompRule::new(vec![is_kind(libc::S_IFCHR)?, is_real?])?,
     ])
 }
 
-fn has_bits(
-    argument: u8,
-    bits: u64,
-) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bits), bits)
+fn has_bits(argument: u8, bits: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(
+        argument,
+        SeccompCmpArgLen::Qword,
+        SeccompCmpOp::MaskedEq(bits),
+        bits,
+    )
 }
 
 fn rule(

@@ -18,13 +18,17 @@ pub(super) fn can_be_measured() -> bool {
 
 /// Processes and threads, this one left out.
 pub(super) fn processes() -> u64 {
-    each_process().map(|process| threads(&process).unwrap_or(0)).sum()
+    each_process()
+        .map(|process| threads(&process).unwrap_or(0))
+        .sum()
 }
 
 /// Whether all processes together have more memory than `limit`, memory file systems included.
 pub(super) fn exceeds_memory(limit: u64) -> bool {
     let files = used_in("/dev/shm").unwrap_or(0) + used_in("/dev").unwrap_or(0);
-    let resident: u64 = each_process().map(|process| resident(&process).unwrap_or(0)).sum();
+    let resident: u64 = each_process()
+        .map(|process| resident(&process).unwrap_or(0))
+        .sum();
     if resident + files <= limit {
         return false;
     }
@@ -41,9 +45,13 @@ pub(super) fn disk(folders: &[&str]) -> u64 {
     let mut blocks = 0;
     while let Some(folder) = waiting.pop() {
         // What vanishes while we look takes no space.
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
             let is_first = metadata.nlink() < 2 || metadata.is_dir() || seen.insert(metadata.ino());
             if metadata.dev() != device || !is_first {
                 continue;
@@ -59,7 +67,9 @@ pub(super) fn disk(folders: &[&str]) -> u64 {
 
 /// Bytes free for us on the file system of a folder.
 pub(super) fn free(folder: &str) -> Option<u64> {
-    statvfs(folder).ok().map(|fs| fs.blocks_available() * fs.fragment_size())
+    statvfs(folder)
+        .ok()
+        .map(|fs| fs.blocks_available() * fs.fragment_size())
 }
 
 fn used_in(folder: &str) -> Option<u64> {
@@ -85,7 +95,10 @@ fn threads(process: &Path) -> io::Result<u64> {
 
 fn resident(process: &Path) -> io::Result<u64> {
     let statm = fs::read_to_string(process.join("statm"))?;
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     Ok(pages.unwrap_or(0) * PAGE)
 }
 
@@ -99,5 +112,7 @@ fn share(process: &Path) -> io::Result<u64> {
 
 fn number_after(text: &str, key: &str) -> u64 {
     let value = text.lines().find_map(|line| line.strip_prefix(key));
-    value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    value
+        .and_then(|value| value.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }

@@ -27,11 +27,17 @@ impl Workspace {
         fs::create_dir_all(scratch).map_err(Error::io("creating", scratch))?;
         let _no_sweep = lock_scratch(scratch)?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(scratch);
-        let path = folder.map_err(Error::io("creating a folder in", scratch))?.keep();
+        let path = folder
+            .map_err(Error::io("creating a folder in", scratch))?
+            .keep();
         let lock = File::create(path.join(LOCK)).map_err(Error::io("creating", &path))?;
         lock.lock().map_err(Error::io("locking", &path))?;
 
-        let workspace = Self { namespace: namespace.clone(), path, _lock: lock };
+        let workspace = Self {
+            namespace: namespace.clone(),
+            path,
+            _lock: lock,
+        };
         workspace.give_to_namespace(&workspace.path)?;
         for name in [mounts::ROOTFS, mounts::TMP, mounts::VAR_TMP] {
             workspace.make_folder(name)?;
@@ -70,7 +76,9 @@ impl Workspace {
     }
 
     fn give_to_namespace(&self, path: &Path) -> Result<(), Error> {
-        let Some((uid, gid)) = self.namespace.mapping.outer() else { return Ok(()) };
+        let Some((uid, gid)) = self.namespace.mapping.outer() else {
+            return Ok(());
+        };
         chown(path, Some(uid), Some(gid)).map_err(Error::io("changing the owner of", path))
     }
 }
@@ -91,7 +99,9 @@ pub fn sweep(scratch: &Path, namespace: &Namespace) -> Result<(), Error> {
     let _no_new_builds = lock_scratch(scratch)?;
     for entry in fs::read_dir(scratch).map_err(Error::io("reading", scratch))? {
         let path = entry.map_err(Error::io("reading", scratch))?.path();
-        let is_build = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        let is_build = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
         if is_build && is_abandoned(&path)? {
             remove(&path, namespace)?;
         }

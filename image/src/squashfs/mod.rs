@@ -68,8 +68,14 @@ fn pack_into(
         return Err(Error::Internal("tar2sqfs has no standard input".to_owned()));
     };
 
-    let task = Task::StreamTree { latest: extra.latest, ledger: extra.ledger.to_owned() };
-    let streams = Streams { input: None, output: Output::File(OwnedFd::from(input)) };
+    let task = Task::StreamTree {
+        latest: extra.latest,
+        ledger: extra.ledger.to_owned(),
+    };
+    let streams = Streams {
+        input: None,
+        output: Output::File(OwnedFd::from(input)),
+    };
     let (streamed, finished) = thread::scope(|scope| {
         let finished = scope.spawn(move || packer.wait_with_output());
         (namespace.perform(rootfs, &task, streams), finished.join())
@@ -130,17 +136,23 @@ pub fn read_as_tar(
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| not_installed("sqfs2tar", &error))?;
-    Ok(TreeArchive { program, _copy: copy })
+    Ok(TreeArchive {
+        program,
+        _copy: copy,
+    })
 }
 
 impl Read for TreeArchive {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(output) = &mut self.program.stdout else { return Ok(0) };
+        let Some(output) = &mut self.program.stdout else {
+            return Ok(0);
+        };
         match output.read(buffer)? {
             // An archive that breaks off must not look like one that ends.
-            0 if !buffer.is_empty() && !self.program.wait()?.success() => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "image is damaged"))
-            }
+            0 if !buffer.is_empty() && !self.program.wait()?.success() => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "image is damaged",
+            )),
             count => Ok(count),
         }
     }
@@ -159,7 +171,10 @@ fn check(program: &str, status: ExitStatus, stderr: &[u8]) -> Result<(), Error> 
         return Ok(());
     }
     let said = String::from_utf8_lossy(stderr);
-    Err(Error::Internal(format!("{program} ended with {status}: {}", said.trim())))
+    Err(Error::Internal(format!(
+        "{program} ended with {status}: {}",
+        said.trim()
+    )))
 }
 
 fn not_installed(program: &str, error: &io::Error) -> Error {

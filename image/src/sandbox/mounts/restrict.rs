@@ -12,7 +12,10 @@ const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Restricts all mounts at and below a folder.
 pub(super) fn below(folder: &str, flags: MsFlags) -> Result<(), Failure> {
-    for (path, own) in mounts()?.iter().filter(|(path, _)| path.starts_with(folder)) {
+    for (path, own) in mounts()?
+        .iter()
+        .filter(|(path, _)| path.starts_with(folder))
+    {
         match restrict(path, *own | flags) {
             // What even root of the namespace cannot reach needs no restriction.
             Err(Errno::EACCES | Errno::ENOENT) => {}
@@ -36,7 +39,10 @@ fn restrict(path: &Path, flags: MsFlags) -> Result<(), Errno> {
 }
 
 fn refused(path: &Path, error: Errno) -> Failure {
-    Failure::machine(&format!("restricting the mount at {}", path.display()), error)
+    Failure::machine(
+        &format!("restricting the mount at {}", path.display()),
+        error,
+    )
 }
 
 /// Mount points with the restrictions they have, which a namespace may not take away.
@@ -64,8 +70,15 @@ fn parse_line(line: &str) -> Option<(PathBuf, MsFlags)> {
 
 /// Blanks and backslashes are written as three octal digits.
 fn unescape(path: &str) -> PathBuf {
-    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    let plain = escapes.iter().fold(path.to_owned(), |path, (from, to)| path.replace(from, to));
+    let escapes = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    let plain = escapes
+        .iter()
+        .fold(path.to_owned(), |path, (from, to)| path.replace(from, to));
     PathBuf::from(plain)
 }
 
@@ -80,6 +93,9 @@ mod tests {
         let (path, flags) = parse_line(line).unwrap();
 
         assert_eq!(path, Path::new("/mnt/a b"));
-        assert_eq!(flags, MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_RELATIME);
+        assert_eq!(
+            flags,
+            MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_RELATIME
+        );
     }
 }
