@@ -23,20 +23,21 @@ impl Place {
         let folder = tempfile::Builder::new()
             .prefix("up-")
             .tempdir_in("/tmp")
-            .unwrap();
+            .expect("works on this machine");
         std::fs::copy(
             env!("CARGO_BIN_EXE_cooperage"),
             folder.path().join("cooperage"),
         )
-        .unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        .expect("works on this machine");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
+            .expect("works on this machine");
         if let Some(user) = ordinary_user() {
             chown(
                 folder.path(),
                 Some(user.uid.as_raw()),
                 Some(user.gid.as_raw()),
             )
-            .unwrap();
+            .expect("works on this machine");
         }
         Self { folder }
     }
@@ -51,7 +52,7 @@ impl Place {
             .stderr(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
-            .unwrap();
+            .expect("works on this machine");
         Up(child)
     }
 
@@ -69,7 +70,7 @@ impl Place {
         psql.args(["-U", "cooperage", "-d", "cooperage", "-At", "-c", sql, "-h"]);
         psql.arg(self.data().join("run"));
         as_ordinary_user(&mut psql);
-        psql.output().unwrap()
+        psql.output().expect("works on this machine")
     }
 
     fn answers(&self) -> bool {
@@ -77,8 +78,15 @@ impl Place {
     }
 
     fn server(&self) -> Pid {
-        let text = std::fs::read_to_string(self.data().join("postgres/postmaster.pid")).unwrap();
-        Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
+        let text = std::fs::read_to_string(self.data().join("postgres/postmaster.pid"))
+            .expect("works on this machine");
+        Pid::from_raw(
+            text.lines()
+                .next()
+                .expect("works on this machine")
+                .parse()
+                .expect("works on this machine"),
+        )
     }
 }
 
@@ -94,14 +102,20 @@ impl Drop for Up {
 
 impl Up {
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(self.0.id().try_into().expect("works on this machine")),
+            signal,
+        )
+        .expect("works on this machine");
     }
 }
 
 fn ordinary_user() -> Option<User> {
-    Uid::effective()
-        .is_root()
-        .then(|| User::from_name("nobody").unwrap().unwrap())
+    Uid::effective().is_root().then(|| {
+        User::from_name("nobody")
+            .expect("works on this machine")
+            .expect("works on this machine")
+    })
 }
 
 fn as_ordinary_user(command: &mut Command) {
@@ -113,7 +127,10 @@ fn as_ordinary_user(command: &mut Command) {
 
 fn newest_programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
-    let newest = versions.map(|entry| entry.unwrap().path()).max().unwrap();
+    let newest = versions
+        .map(|entry| entry.expect("works on this machine").path())
+        .max()
+        .expect("works on this machine");
     newest.join("bin")
 }
 

@@ -26,7 +26,7 @@ use crate::{demo, exit};
 use postgres::Postgres;
 
 /// How long the hub may take to answer after its start, its migrations included.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How long the hub may take to finish its answers.
 const HUB_GRACE: Duration = Duration::from_secs(15);
