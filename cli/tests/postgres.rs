@@ -1,6 +1,6 @@
 //! `cooperage up` and its private Postgres: started, killed, started again, stopped.
 //!
-//! Needs the programs of PostgreSQL (Debian's package `postgresql`). Run by root, everything
+//! Needs the programs of `PostgreSQL` (Debian's package `postgresql`). Run by root, everything
 //! happens as the user `nobody`, as Postgres refuses to run as root.
 
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -137,7 +137,7 @@ fn newest_programs() -> PathBuf {
 fn eventually(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(start.elapsed() < Duration::from_mins(1), "{what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
