@@ -24,11 +24,12 @@ impl Place {
             .prefix("up-")
             .tempdir_in("/tmp")
             .expect("works on this machine");
-        std::fs::copy(
-            env!("CARGO_BIN_EXE_cooperage"),
-            folder.path().join("cooperage"),
-        )
-        .expect("works on this machine");
+        // Not copied by this process: a test that forks meanwhile would keep the copy open for
+        // writing, and a file that is being written cannot be run.
+        let mut copy = Command::new("cp");
+        copy.arg(env!("CARGO_BIN_EXE_cooperage"))
+            .arg(folder.path().join("cooperage"));
+        assert!(copy.status().expect("cp runs").success());
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
             .expect("works on this machine");
         if let Some(user) = ordinary_user() {
