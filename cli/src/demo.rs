@@ -22,7 +22,7 @@ use crate::up::workers::write_secret;
 use repository::{DemoRepository, Pushed};
 
 /// How long the hub may take from the webhook to the queued build.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
+const QUEUE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Shows the whole way from a push to a running image; false when a build has no image.
 ///
@@ -166,7 +166,7 @@ fn shub_host(public: &str) -> Option<String> {
 fn download(hub: &Hub, path: &str, file: &Path) -> anyhow::Result<()> {
     let request = hub
         .request(Method::GET, path)
-        .timeout(Duration::from_secs(600));
+        .timeout(Duration::from_mins(10));
     let mut image = hub.send(request)?;
     let mut out = std::fs::File::create(file)?;
     image

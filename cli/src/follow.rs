@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::hub::{Hub, HubError};
 
 /// How long a hub may be away before following is given up.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A stream is left after this time and resumed, so that a dead connection is noticed.
-const LONGEST_STREAM: Duration = Duration::from_secs(600);
+const LONGEST_STREAM: Duration = Duration::from_mins(10);
 
 /// Writes the log to `out` as it grows and returns the build when it has ended.
 pub(crate) fn follow(hub: &Hub, id: BuildId, out: &mut dyn Write) -> anyhow::Result<Build> {

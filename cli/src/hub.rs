@@ -63,7 +63,7 @@ impl Hub {
     pub(crate) fn new(base: Url, token: SecretString) -> Result<Self> {
         let http = Client::builder()
             .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(120))
+            .timeout(Duration::from_mins(2))
             .tcp_keepalive(Duration::from_secs(20))
             .no_proxy()
             .build()

@@ -6,7 +6,7 @@ fn cooperage(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cooperage"))
         .args(args)
         .output()
-        .unwrap()
+        .expect("works on this machine")
 }
 
 fn told(output: &Output) -> String {

@@ -41,8 +41,8 @@ pub(crate) struct Args {
     registries: RegistryArgs,
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let request = request(&args)?;
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let request = request(args)?;
     let engine = Engine::new(Settings {
         cache: config::cache_folder(),
         scratch: config::scratch_folder(),

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use cooperage_protocol::CollectionName;
 use cooperage_protocol::admin::{AddedCollection, BuildOnDemand, Collection, NewCollection};
+use cooperage_protocol::{CollectionName, Tag};
 
 use super::builds;
 use crate::config::DataFolder;
@@ -118,7 +118,7 @@ fn table(collections: &[Collection]) -> String {
     let rows: Vec<_> = collections
         .iter()
         .map(|collection| {
-            let tags: Vec<_> = collection.tags.iter().map(|tag| tag.as_str()).collect();
+            let tags: Vec<_> = collection.tags.iter().map(Tag::as_str).collect();
             [
                 collection.name.to_string(),
                 tags.join(","),

@@ -58,7 +58,7 @@ impl Command {
             Self::Logs(args) => logs::run(&args),
             Self::Cancel(args) => cancel::run(&args),
             Self::Worker(command) => worker::run(command),
-            Self::Build(args) => build::run(args),
+            Self::Build(args) => build::run(&args),
             Self::WithParent(args) => with_parent::run(&args),
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod workers;
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::fchown;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::{demo, exit};
 use postgres::Postgres;
 
 /// How long the hub may take to answer after its start, its migrations included.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How long the hub may take to finish its answers.
 const HUB_GRACE: Duration = Duration::from_secs(15);
@@ -63,7 +64,7 @@ pub(crate) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let user = privileges::account(&args.user)?;
     privileges::make_private_folder(&args.data.path, user.as_ref())?;
     args.data.path = args.data.path.canonicalize()?;
-    let Some(_lock) = lock(&args.data.path)? else {
+    let Some(_lock) = lock(&args.data.path, user.as_ref())? else {
         return beside_a_running_hub(&args, user.as_ref());
     };
     let listeners = bind(&args.listen)?;
@@ -77,7 +78,7 @@ pub(crate) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Takes the data folder for this process; `None` when another has it.
-fn lock(data: &Path) -> anyhow::Result<Option<Flock<File>>> {
+fn lock(data: &Path, user: Option<&User>) -> anyhow::Result<Option<Flock<File>>> {
     let path = data.join("lock");
     let file = File::options()
         .create(true)
@@ -85,6 +86,9 @@ fn lock(data: &Path) -> anyhow::Result<Option<Flock<File>>> {
         .write(true)
         .open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
+    if let Some(user) = user {
+        fchown(&file, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+    }
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
@@ -148,7 +152,7 @@ impl RunningHub {
             .collect::<std::io::Result<_>>()?;
         let local = local_url(bound[0])?;
         let public = args.public_url.clone().unwrap_or_else(|| local.clone());
-        let config = config(args, bound, &public, postgres)?;
+        let config = config(args, &bound, &public, postgres)?;
         let url_file = args.data.path.join("url");
         std::fs::write(&url_file, format!("{local}\n"))
             .with_context(|| format!("writing {}", url_file.display()))?;
@@ -189,7 +193,7 @@ impl RunningHub {
 /// A config file's worth of settings: whatever is not said here has its default.
 fn config(
     args: &Args,
-    listen: Vec<SocketAddr>,
+    listen: &[SocketAddr],
     public: &Url,
     postgres: &Postgres,
 ) -> anyhow::Result<Config> {

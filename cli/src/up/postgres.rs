@@ -24,7 +24,7 @@ const LONGEST_SOCKET: usize = 107;
 
 const SOCKET: &str = ".s.PGSQL.5432";
 const NAME: &str = "cooperage";
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(30);
 
 /// A Postgres under supervision.

@@ -22,10 +22,15 @@ pub(crate) fn register(hub: &Hub, data: &Path, number: u32) -> anyhow::Result<Pa
     let folder = data.join("workers");
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let file = folder.join(format!("{number}.token"));
-    if file.exists() {
+    let name = format!("local-{number}");
+    // A database that was made anew knows none of the tokens that lie here.
+    let is_known = hub
+        .workers()?
+        .iter()
+        .any(|worker| worker.name.starts_with(&name));
+    if is_known && file.exists() {
         return Ok(file);
     }
-    let name = format!("local-{number}");
     let added = match hub.add_worker(&name) {
         // The name is taken when its token file was lost: tokens are shown only once.
         Err(HubError::Refused(problem)) if problem.status == 409 => {
