@@ -1,7 +1,7 @@
 //! The hub's settings: read once, checked, and documented in `deploy/cooperage.toml`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use url::Url;
@@ -63,13 +63,159 @@ pub struct FetchLimits {
 
 impl Default for BuildLimits {
     fn default() -> Self {
-        Self { seconds: 7200, memory_mib: 8192, processes: 4096, disk_mib: 51_200, log_mib: 8 }
+        Self {
+            seconds: 7200,
+            memory_mib: 8192,
+            processes: 4096,
+            disk_mib: 51_200,
+            log_mib: 8,
+        }
     }
 }
 
 impl Default for FetchLimits {
     fn default() -> Self {
-        Self { seconds: 300, size_mib: 2048, local_paths: true }
+        Self {
+            seconds: 300,
+            size_mib: 2048,
+            local_paths: true,
+        }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or may not be read.
+    #[error("settings file {path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or a value that is none of ours.
+    #[error("settings file {path} is wrong: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("setting {key}: {problem}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+/// Reads and checks a settings file.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let config: Config = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+        path: path.to_owned(),
+        message: error.to_string().trim().to_owned(),
+    })?;
+    config.check()?;
+    Ok(config)
+}
+
+impl Config {
+    /// Checks what types cannot say.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let web = matches!(self.public_url.scheme(), "http" | "https");
+        let bare = self.public_url.query().is_none() && self.public_url.fragment().is_none();
+        let rules = [
+            ("data", self.data.is_absolute(), "must be an absolute path"),
+            (
+                "database_url",
+                self.database_url.starts_with("postgres"),
+                "must begin with postgres://",
+            ),
+            (
+                "listen",
+                !self.listen.is_empty(),
+                "must have an address, such as 127.0.0.1:8080",
+            ),
+            (
+                "public_url",
+                web && bare,
+                "must be http:// or https:// and a host",
+            ),
+            (
+                "lease_seconds",
+                (10..=3600).contains(&self.lease_seconds),
+                "must be 10 to 3600",
+            ),
+            (
+                "attempts",
+                (1..=100).contains(&self.attempts),
+                "must be 1 to 100",
+            ),
+            (
+                "limits.seconds",
+                self.limits.seconds > 0,
+                "must be at least 1",
+            ),
+            (
+                "limits.memory_mib",
+                self.limits.memory_mib >= 16,
+                "must be at least 16",
+            ),
+            (
+                "limits.processes",
+                self.limits.processes > 0,
+                "must be at least 1",
+            ),
+            (
+                "limits.disk_mib",
+                self.limits.disk_mib > 0,
+                "must be at least 1",
+            ),
+            (
+                "limits.log_mib",
+                self.limits.log_mib > 0,
+                "must be at least 1",
+            ),
+            (
+                "fetch.seconds",
+                self.fetch.seconds > 0,
+                "must be at least 1",
+            ),
+            (
+                "fetch.size_mib",
+                self.fetch.size_mib > 0,
+                "must be at least 1",
+            ),
+        ];
+        match rules.iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, rule)) => Err(ConfigError::Invalid {
+                key,
+                problem: (*rule).to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The address, as clients know it, of a path that begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// Folder of the objects of images.
+    pub fn objects(&self) -> PathBuf {
+        self.data.join("objects")
+    }
+
+    /// Folder of the bare repositories of collections.
+    pub fn repositories(&self) -> PathBuf {
+        self.data.join("repositories")
     }
 }
 
@@ -83,4 +229,40 @@ fn default_lease_seconds() -> u32 {
 
 fn default_attempts() -> u32 {
     3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "data = \"/var/lib/hub\"\ndatabase_url = \"postgres:///hub\"\n\
+                         public_url = \"https://hub.example\"\n";
+
+    fn loaded(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cooperage.toml");
+        std::fs::write(&path, text).unwrap();
+        load(&path)
+    }
+
+    #[test]
+    fn three_settings_are_enough() {
+        let config = loaded(LEAST).unwrap();
+
+        assert_eq!(config.url("/x"), "https://hub.example/x");
+        assert_eq!((config.attempts, config.lease_seconds), (3, 60));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        let misspelt = loaded(&format!("{LEAST}atempts = 3\n"))
+            .unwrap_err()
+            .to_string();
+        let senseless = loaded(&format!("{LEAST}attempts = 0\n"))
+            .unwrap_err()
+            .to_string();
+
+        assert!(misspelt.contains("atempts"), "{misspelt}");
+        assert_eq!(senseless, "setting attempts: must be 1 to 100");
+    }
 }

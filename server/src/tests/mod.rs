@@ -1,0 +1,1 @@
+//! Tests of the hub with a real Postgres and real git.
