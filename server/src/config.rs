@@ -129,78 +129,60 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 impl Config {
     /// Checks what types cannot say.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let web = matches!(self.public_url.scheme(), "http" | "https");
-        let bare = self.public_url.query().is_none() && self.public_url.fragment().is_none();
-        let rules = [
-            ("data", self.data.is_absolute(), "must be an absolute path"),
-            (
-                "database_url",
-                self.database_url.starts_with("postgres"),
-                "must begin with postgres://",
-            ),
-            (
-                "listen",
-                !self.listen.is_empty(),
-                "must have an address, such as 127.0.0.1:8080",
-            ),
-            (
-                "public_url",
-                web && bare,
-                "must be http:// or https:// and a host",
-            ),
-            (
-                "lease_seconds",
-                (10..=3600).contains(&self.lease_seconds),
-                "must be 10 to 3600",
-            ),
-            (
-                "attempts",
-                (1..=100).contains(&self.attempts),
-                "must be 1 to 100",
-            ),
-            (
-                "limits.seconds",
-                self.limits.seconds > 0,
-                "must be at least 1",
-            ),
-            (
-                "limits.memory_mib",
-                self.limits.memory_mib >= 16,
-                "must be at least 16",
-            ),
-            (
-                "limits.processes",
-                self.limits.processes > 0,
-                "must be at least 1",
-            ),
-            (
-                "limits.disk_mib",
-                self.limits.disk_mib > 0,
-                "must be at least 1",
-            ),
-            (
-                "limits.log_mib",
-                self.limits.log_mib > 0,
-                "must be at least 1",
-            ),
-            (
-                "fetch.seconds",
-                self.fetch.seconds > 0,
-                "must be at least 1",
-            ),
-            (
-                "fetch.size_mib",
-                self.fetch.size_mib > 0,
-                "must be at least 1",
-            ),
+        self.check_addresses()?;
+        let numbers = [
+            ("lease_seconds", u64::from(self.lease_seconds), 10..=3600),
+            ("attempts", u64::from(self.attempts), 1..=100),
+            ("limits.seconds", self.limits.seconds, 1..=30 * 86_400),
+            ("limits.memory_mib", self.limits.memory_mib, 16..=1 << 30),
+            ("limits.processes", self.limits.processes, 1..=1 << 22),
+            ("limits.disk_mib", self.limits.disk_mib, 1..=1 << 30),
+            ("limits.log_mib", self.limits.log_mib, 1..=1024),
+            ("fetch.seconds", self.fetch.seconds, 1..=86_400),
+            ("fetch.size_mib", self.fetch.size_mib, 1..=1 << 30),
         ];
-        match rules.iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, rule)) => Err(ConfigError::Invalid {
-                key,
-                problem: (*rule).to_owned(),
-            }),
+        match numbers
+            .into_iter()
+            .find(|(_, value, range)| !range.contains(value))
+        {
+            Some((key, value, range)) => {
+                let (least, most) = (range.start(), range.end());
+                Err(invalid(
+                    key,
+                    format!("{value} is not from {least} to {most}"),
+                ))
+            }
             None => Ok(()),
         }
+    }
+
+    fn check_addresses(&self) -> Result<(), ConfigError> {
+        let url = &self.public_url;
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
+            return Err(invalid(
+                "public_url",
+                format!("{url} is not http:// or https:// and a host"),
+            ));
+        }
+        if !self.data.is_absolute() {
+            return Err(invalid(
+                "data",
+                format!("{} is not an absolute path", self.data.display()),
+            ));
+        }
+        if !self.database_url.starts_with("postgres") {
+            return Err(invalid(
+                "database_url",
+                "it does not begin with postgres://".to_owned(),
+            ));
+        }
+        if self.listen.is_empty() {
+            return Err(invalid(
+                "listen",
+                "it needs an address, such as 127.0.0.1:8080".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// The address, as clients know it, of a path that begins with a slash.
@@ -217,6 +199,10 @@ impl Config {
     pub fn repositories(&self) -> PathBuf {
         self.data.join("repositories")
     }
+}
+
+fn invalid(key: &'static str, problem: String) -> ConfigError {
+    ConfigError::Invalid { key, problem }
 }
 
 fn default_listen() -> Vec<SocketAddr> {
@@ -263,6 +249,6 @@ mod tests {
             .to_string();
 
         assert!(misspelt.contains("atempts"), "{misspelt}");
-        assert_eq!(senseless, "setting attempts: must be 1 to 100");
+        assert_eq!(senseless, "setting attempts: 0 is not from 1 to 100");
     }
 }

@@ -25,15 +25,12 @@ pub async fn build_on_demand(
         .at_reference(reference.map(ToOwned::to_owned))
         .await?;
     if snapshot.recipes.is_empty() {
-        let skipped: String = snapshot
-            .skipped
-            .iter()
-            .map(|why| format!("; {why}"))
-            .collect();
-        return Err(Error::Unprocessable(format!(
-            "there is no definition file at commit {}{skipped}",
+        let mut told = vec![format!(
+            "there is no definition file at commit {}",
             snapshot.commit
-        )));
+        )];
+        told.append(&mut snapshot.skipped);
+        return Err(Error::Unprocessable(told.join("; ")));
     }
     let learnt = snapshot.default_branch.take().or(collection.default_branch);
     crate::db::collections::learn(&hub.db, collection.id, None, learnt.as_deref()).await?;

@@ -99,7 +99,7 @@ async fn answer(
 }
 
 /// Passes on what Postgres notifies of; after a break everybody looks for themselves.
-async fn listen_forever(hub: Hub) {
+pub(crate) async fn listen_forever(hub: Hub) {
     loop {
         if let Err(error) = listen(&hub).await {
             tracing::warn!(error = %error, "Postgres cannot be listened to");

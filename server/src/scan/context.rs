@@ -11,7 +11,7 @@ use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::Source;
-use super::fetch::{FetchError, Mirror, parse_oid};
+use super::fetch::{Mirror, parse_oid};
 use super::tree::{self, Entry, Kind};
 
 /// Pieces that wait for a slow worker; each is a write of the archive.
@@ -45,7 +45,7 @@ fn send(source: &Source, commit: &str, pieces: impl Write) -> anyhow::Result<()>
 /// Writes the tree of a commit as a tar; folders, files, links and nothing else.
 fn write(repository: &Repository, commit: &Commit<'_>, to: impl Write) -> anyhow::Result<()> {
     let mtime = u64::try_from(commit.time().seconds()).unwrap_or(0);
-    let entries: Vec<Entry> = tree::entries(repository, commit).map_err(FetchError::from)?;
+    let entries: Vec<Entry> = tree::entries(repository, commit)?;
     let mut archive = Builder::new(to);
     for entry in entries {
         append(&mut archive, repository, &entry, mtime)?;

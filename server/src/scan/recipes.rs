@@ -78,7 +78,7 @@ fn named_as(name: &str) -> Option<Named> {
     match after_program {
         Some("") => Some(Named::ForTheProgram),
         Some(rest) if rest.len() > 1 && rest.starts_with('.') => Some(Named::ForTheProgram),
-        _ if name.len() > 4 && name.ends_with(".def") => Some(Named::ByExtension),
+        _ if name.len() > 4 && name.strip_suffix(".def").is_some() => Some(Named::ByExtension),
         _ => None,
     }
 }

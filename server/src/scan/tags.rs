@@ -134,10 +134,10 @@ fn give_way(path: &str, tag: &str, holder: &str, holders: &HashMap<String, &str>
         .find(|candidate| !holders.contains_key(candidate));
     let free = free.unwrap_or_else(|| {
         let numbered = |number: usize| clean(&format!("{number}-{tag}"), Vec::new()).tag;
-        (2..)
-            .map(numbered)
-            .find(|candidate| !holders.contains_key(candidate))
-            .unwrap_or_else(|| numbered(holders.len() + 2))
+        // One number more than there are recipes: one of them is free.
+        let mut numbers = 2..holders.len() + 3;
+        let free = numbers.find(|number| !holders.contains_key(&numbered(*number)));
+        numbered(free.unwrap_or_default())
     });
     let notes = vec![format!(
         "{tag} belongs to {holder}, so this recipe has {free}"

@@ -44,12 +44,10 @@ pub(super) fn out_of_time() -> FetchError {
 
 /// Does `work`; gives, besides its result, the reason that this transport stopped it for.
 pub(super) fn with_budget<T>(budget: Budget, work: impl FnOnce() -> T) -> (T, Option<FetchError>) {
-    SESSION.with_borrow_mut(|session| {
-        *session = Some(Session {
-            budget,
-            failure: None,
-        })
-    });
+    SESSION.set(Some(Session {
+        budget,
+        failure: None,
+    }));
     let result = work();
     (
         result,

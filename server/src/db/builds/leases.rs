@@ -11,7 +11,7 @@ use super::{parse_state, to_json, wake_queue};
 use crate::error::Error;
 
 /// Claims are made one after the other, so that the limit of a collection holds exactly.
-const CLAIM_LOCK: i64 = 0x636c_6169_6d;
+const CLAIM_LOCK: i64 = 0x0063_6c61_696d;
 
 /// What a worker names in every call about a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
