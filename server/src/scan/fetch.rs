@@ -7,8 +7,7 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use git2::{
-    AutotagOption, Commit, Direction, FetchOptions, ObjectType, Oid, Remote, RemoteCallbacks,
-    Repository,
+    AutotagOption, Commit, Direction, FetchOptions, ObjectType, Oid, RemoteCallbacks, Repository,
 };
 
 use super::Source;
@@ -139,7 +138,9 @@ impl Mirror {
                 options.depth(depth);
             }
             options.remote_callbacks(self.callbacks(deadline));
-            remote(&url)?.fetch(&[refspec], Some(&mut options), None)
+            self.repository
+                .remote_anonymous(&url)?
+                .fetch(&[refspec], Some(&mut options), None)
         })
     }
 
@@ -168,7 +169,7 @@ impl Mirror {
     fn list(&self) -> Result<Vec<Head>, FetchError> {
         let url = self.url()?;
         self.within_budget(|deadline| {
-            let mut remote = remote(&url)?;
+            let mut remote = self.repository.remote_anonymous(&url)?;
             let callbacks = self.callbacks(deadline);
             let connection = remote.connect_auth(Direction::Fetch, Some(callbacks), None)?;
             Ok(connection
@@ -232,10 +233,6 @@ struct Head {
     name: String,
     object: Oid,
     target: Option<String>,
-}
-
-fn remote(url: &str) -> Result<Remote<'_>, git2::Error> {
-    Remote::create_detached(url)
 }
 
 fn bytes(mib: u64) -> u64 {

@@ -68,6 +68,7 @@ impl Source {
         blocking(move || {
             let oid = fetch::parse_oid(&object)?;
             let mirror = Mirror::open(&self)?;
+            mirror.fetch(oid, &git_ref)?;
             snapshot(&mirror, git_ref, &mirror.commit(oid)?)
         })
         .await

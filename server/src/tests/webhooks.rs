@@ -71,7 +71,7 @@ async fn twenty_rejections_are_kept_without_payload(db: PgPool) {
             .await;
     }
 
-    let kept = "SELECT state || length(payload) FROM deliveries";
+    let kept = "SELECT state::text || length(payload) FROM deliveries";
     assert_eq!(world.texts(kept).await, ["rejected0"; 20]);
 }
 
