@@ -3,6 +3,7 @@
 mod deliveries;
 mod fetching;
 mod leases;
+mod serving;
 mod uploads;
 mod webhooks;
 
