@@ -166,9 +166,8 @@ async fn names_are_resolved_over_http_and_from_a_path(db: PgPool) {
 async fn limits_on_size_and_local_paths_hold(db: PgPool) {
     let world = World::new(db);
     let git = world.repository("tool");
-    let noise: String = (0..400_000_u64)
-        .map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-        .collect();
+    let numbers = (0..400_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let noise = hex::encode(numbers.flat_map(u64::to_be_bytes).collect::<Vec<u8>>());
     let commit = git.commit(&[("Singularity", &noise)]);
     let url = serve_git(world.folder.path()).await;
     let mut small = source(&world, format!("{url}/tool/.git"));

@@ -32,7 +32,7 @@ async fn a_push_over_http_becomes_an_image_and_the_hub_ends_when_told_to(db: PgP
     });
 
     let http = reqwest::Client::builder()
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_secs(90))
         .build()
         .unwrap();
     let body = push_payload(git.path(), "refs/heads/main", &commit);
