@@ -7,6 +7,7 @@ use axum::routing::any;
 use cooperage_protocol::CollectionId;
 
 use super::*;
+use crate::scan::fetch::FetchError;
 use crate::scan::{Source, context};
 
 /// Serves the repositories below a folder with git's own CGI program.
@@ -192,6 +193,37 @@ async fn limits_on_size_and_local_paths_hold(db: PgPool) {
         not_allowed.to_string().contains("fetch.local_paths"),
         "{not_allowed}"
     );
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_redirect_to_another_host_or_port_is_not_followed_and_404_is_final(db: PgPool) {
+    let world = World::new(db);
+    let git = world.repository("tool");
+    let commit = git.commit(&[("Singularity", "Bootstrap: docker\n")]);
+    let url = serve_git(world.folder.path()).await;
+    let here = format!("{url}/tool/.git/info/refs?service=git-upload-pack");
+    let elsewhere = here.replace("127.0.0.1", "127.0.0.2");
+    let redirect = |to: String| any(async move || axum::response::Redirect::permanent(&to));
+    let app = Router::new()
+        .route("/moved/info/refs", redirect(here))
+        .route("/away/info/refs", redirect(elsewhere));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other_port = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+    for (path, told) in [
+        ("away", "another host"),
+        ("moved", "another host"),
+        ("gone", "404"),
+    ] {
+        let source = source(&world, format!("{other_port}/{path}"));
+        let refused = source
+            .at_object("refs/heads/main".into(), commit.clone())
+            .await
+            .unwrap_err();
+        assert!(matches!(refused, FetchError::Refused(_)), "{refused}");
+        assert!(refused.to_string().contains(told), "{refused}");
+    }
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
