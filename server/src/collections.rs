@@ -5,8 +5,10 @@ use cooperage_protocol::admin::{AddedCollection, NewCollection};
 use url::Url;
 
 use crate::db::collections::{self, Collection};
+use crate::db::images;
 use crate::error::Error;
 use crate::forge::github;
+use crate::publish;
 use crate::state::Hub;
 use crate::workers::random_hex;
 
@@ -59,7 +61,12 @@ pub async fn add_collection(hub: &Hub, new: &NewCollection) -> Result<AddedColle
 /// Disconnects a repository: its builds, images and tags are gone.
 pub async fn remove_collection(hub: &Hub, name: &CollectionName) -> Result<(), Error> {
     let collection = find(hub, name).await?;
+    let objects = images::objects_of(&hub.db, collection.id).await?;
     collections::delete(&hub.db, collection.id).await?;
+    for object in objects {
+        let digest = object.parse().map_err(anyhow::Error::from)?;
+        publish::remove_unused_object(hub, digest).await?;
+    }
     let repositories = hub.config.repositories();
     let folder = repositories.join(collection.id.to_string());
     for removed in [

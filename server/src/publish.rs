@@ -1,7 +1,8 @@
-//! How does an attempt end? In one transaction: image, build and tags, or none of them.
+//! How does an image become public? Objects first; then image, build and tags in one transaction.
 
+use axum::body::BodyDataStream;
 use cooperage_protocol::worker::{FinishedImage, Outcome};
-use cooperage_protocol::{BuildState, Failure};
+use cooperage_protocol::{BuildState, Digest, Failure};
 use sqlx::PgConnection;
 
 use crate::db::builds::leases::{self, Holder, Locked};
@@ -23,6 +24,28 @@ pub async fn finish(hub: &Hub, holder: Holder, outcome: &Outcome) -> Result<(), 
         _ if locked.cancel_requested => fail(&mut tx, holder, &cancelled()).await?,
         Outcome::Failed(failure) => fail(&mut tx, holder, failure).await?,
         Outcome::Succeeded(image) => publish(&mut tx, holder, &locked, image).await?,
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Stores an object that a worker sends: complete, checked and known, or not at all.
+pub async fn receive_object(hub: &Hub, digest: Digest, body: BodyDataStream) -> Result<(), Error> {
+    let most_bytes = hub.config.limits.disk_mib.saturating_mul(1 << 20);
+    let received = hub.store.receive(digest, most_bytes, body).await?;
+    let size = i64::try_from(received.size).map_err(anyhow::Error::from)?;
+    let mut tx = hub.db.begin().await?;
+    objects::lock(&mut tx, digest).await?;
+    received.publish().await?;
+    objects::insert(&mut tx, digest, size).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Removes an object that no image has a piece of any more.
+pub(crate) async fn remove_unused_object(hub: &Hub, digest: Digest) -> Result<(), Error> {
+    let mut tx = hub.db.begin().await?;
+    objects::lock(&mut tx, digest).await?;
+    if objects::delete_unused(&mut tx, digest).await? {
+        hub.store.remove(digest).await?;
     }
     Ok(tx.commit().await?)
 }

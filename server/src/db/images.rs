@@ -64,3 +64,15 @@ pub async fn of_recipe_at_commit(
     .await?;
     Ok(id.map(ImageId))
 }
+
+/// Every object that the images of a collection have pieces of.
+pub async fn objects_of(db: &PgPool, collection: CollectionId) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT extent->>'object' AS "object!"
+           FROM images, jsonb_array_elements(layout) AS extent
+           WHERE collection_id = $1"#,
+        collection.0,
+    )
+    .fetch_all(db)
+    .await
+}

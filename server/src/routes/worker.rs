@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::db::builds::leases::{self, Held, Holder};
 use crate::db::collections;
-use crate::db::{objects, phases, workers};
+use crate::db::{phases, workers};
 use crate::error::Error;
 use crate::scan::{Source, context};
 use crate::state::Hub;
@@ -167,11 +167,8 @@ async fn upload(
     request: Request,
 ) -> Result<StatusCode, Error> {
     held(&hub, holder).await?;
-    let most_bytes = hub.config.limits.disk_mib.saturating_mul(1 << 20);
     let body = request.into_body().into_data_stream();
-    let size = hub.store.receive(path.digest, most_bytes, body).await?;
-    let size = i64::try_from(size).map_err(anyhow::Error::from)?;
-    objects::insert(&hub.db, path.digest, size).await?;
+    publish::receive_object(&hub, path.digest, body).await?;
     Ok(StatusCode::CREATED)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::body::BodyDataStream;
 use cooperage_protocol::Digest;
@@ -14,16 +14,23 @@ use tokio::io::AsyncWriteExt;
 use super::Store;
 use crate::error::Error;
 
+/// Bytes that have the digest they should have, but no name yet: dropped, they are gone.
+#[derive(Debug)]
+pub struct Received {
+    upload: NamedTempFile,
+    target: PathBuf,
+    /// How many there are.
+    pub size: u64,
+}
+
 impl Store {
-    /// Stores the bytes of a body if they have this digest; tells how many there were.
-    ///
-    /// They are on disk when this returns, and the name appears only then.
+    /// Takes the bytes of a body if they have this digest.
     pub async fn receive(
         &self,
         digest: Digest,
         most_bytes: u64,
         body: BodyDataStream,
-    ) -> Result<u64, Error> {
+    ) -> Result<Received, Error> {
         let upload = NamedTempFile::new_in(self.uploads()).map_err(refuse)?;
         let (found, size) = write(&upload, most_bytes, body).await?;
         if found != digest {
@@ -31,12 +38,29 @@ impl Store {
                 "the body has the digest {found}"
             )));
         }
-        let target = self.path(digest);
-        tokio::task::spawn_blocking(move || publish(upload, &target))
+        Ok(Received {
+            upload,
+            target: self.path(digest),
+            size,
+        })
+    }
+
+    /// Removes an object, if it is there.
+    pub async fn remove(&self, digest: Digest) -> Result<(), Error> {
+        match tokio::fs::remove_file(self.path(digest)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Received {
+    /// Makes the bytes an object: they are on disk when this returns, and named only then.
+    pub async fn publish(self) -> Result<(), Error> {
+        tokio::task::spawn_blocking(move || publish(self.upload, &self.target))
             .await
             .map_err(anyhow::Error::from)?
-            .map_err(refuse)?;
-        Ok(size)
+            .map_err(refuse)
     }
 }
 

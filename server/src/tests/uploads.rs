@@ -25,8 +25,7 @@ fn image_of(content: &[u8]) -> Outcome {
 pub(super) async fn publish(world: &World, holder: Holder, content: &[u8]) -> Result<(), Error> {
     let digest = Digest::of(content);
     let body = Body::from(content.to_vec()).into_data_stream();
-    let size = world.hub.store.receive(digest, 1 << 20, body).await?;
-    crate::db::objects::insert(&world.hub.db, digest, i64::try_from(size).unwrap()).await?;
+    crate::publish::receive_object(&world.hub, digest, body).await?;
     finish(&world.hub, holder, &image_of(content)).await
 }
 
@@ -130,6 +129,34 @@ async fn a_wrong_digest_a_broken_upload_and_one_too_large_leave_nothing(db: PgPo
 
     assert_eq!(files_below(&world.hub.config.objects()), 0);
     assert_eq!(world.texts("SELECT digest FROM objects").await, [""; 0]);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_removed_collection_takes_along_the_objects_that_no_other_image_needs(db: PgPool) {
+    let world = World::new(db);
+    let (first, _) = running(&world).await;
+    publish(&world, first, b"shared").await.unwrap();
+    world.enqueue("b.def").await;
+    let second = world.claim(first.worker).await.unwrap();
+    publish(&world, second, b"own").await.unwrap();
+    world.connect("lab/other", "/srv/other").await;
+    let other = "SELECT id::text FROM collections WHERE name = 'lab/other'";
+    let other = world.texts(other).await[0].parse().unwrap();
+    world.enqueue_for(other, "Singularity").await;
+    let third = world.claim(first.worker).await.unwrap();
+    publish(&world, third, b"shared").await.unwrap();
+
+    crate::remove_collection(&world.hub, &"lab/tool".parse().unwrap())
+        .await
+        .unwrap();
+
+    let shared = Digest::of(b"shared");
+    assert_eq!(
+        world.texts("SELECT digest FROM objects").await,
+        [shared.to_string()]
+    );
+    assert_eq!(files_below(&world.hub.config.objects()), 1);
+    assert!(world.hub.store.path(shared).exists());
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
