@@ -51,9 +51,15 @@ CREATE TABLE collections (
     max_running         integer     NOT NULL DEFAULT 2,
     fetch_submodules    boolean     NOT NULL DEFAULT false,
     created_at          timestamptz NOT NULL DEFAULT now(),
+    -- The clone URL without scheme, user, `.git` and capitals: what a webhook's URLs are compared with.
+    address             text        NOT NULL GENERATED ALWAYS AS (
+        lower(regexp_replace(
+            regexp_replace(clone_url, '^[A-Za-z+]+://([^/@]*@)?', ''), '(\.git)?/*$', ''))
+    ) STORED,
     CONSTRAINT collections_run_something CHECK (max_running > 0)
 );
 CREATE UNIQUE INDEX collections_name_is_unique ON collections (lower(name));
+CREATE INDEX collections_by_address ON collections (address);
 
 -- Every webhook of a connected repository, stored before anything is done about it. A delivery
 -- whose signature is wrong is kept without its payload, only so that its owner can see it.
@@ -101,9 +107,12 @@ CREATE TABLE builds (
     commit_time      timestamptz NOT NULL,
     git_ref          text        NOT NULL,
     tag              text        NOT NULL,
+    aliases          text[]      NOT NULL DEFAULT '{}',
     tag_note         text,
     state            build_state NOT NULL DEFAULT 'queued',
+    -- Every claim raises attempt, so it fences; attempts that a worker handed back do not count.
     attempt          integer     NOT NULL DEFAULT 0,
+    released         integer     NOT NULL DEFAULT 0,
     worker_id        uuid        REFERENCES workers ON DELETE SET NULL,
     lease_until      timestamptz,
     cancel_requested boolean     NOT NULL DEFAULT false,

@@ -1,7 +1,7 @@
 //! The hub's settings: read once, checked, and documented in `deploy/cooperage.toml`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use url::Url;
@@ -83,6 +83,128 @@ impl Default for FetchLimits {
     }
 }
 
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or may not be read.
+    #[error("settings file {path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or a value that is none of ours.
+    #[error("settings file {path} is wrong: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("setting {key}: {problem}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+/// Reads and checks a settings file.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let config: Config = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+        path: path.to_owned(),
+        message: error.to_string().trim().to_owned(),
+    })?;
+    config.check()?;
+    Ok(config)
+}
+
+impl Config {
+    /// Checks what types cannot say.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_addresses()?;
+        let numbers = [
+            ("lease_seconds", u64::from(self.lease_seconds), 10..=3600),
+            ("attempts", u64::from(self.attempts), 1..=100),
+            ("limits.seconds", self.limits.seconds, 1..=30 * 86_400),
+            ("limits.memory_mib", self.limits.memory_mib, 16..=1 << 30),
+            ("limits.processes", self.limits.processes, 1..=1 << 22),
+            ("limits.disk_mib", self.limits.disk_mib, 1..=1 << 30),
+            ("limits.log_mib", self.limits.log_mib, 1..=1024),
+            ("fetch.seconds", self.fetch.seconds, 1..=86_400),
+            ("fetch.size_mib", self.fetch.size_mib, 1..=1 << 30),
+        ];
+        match numbers
+            .into_iter()
+            .find(|(_, value, range)| !range.contains(value))
+        {
+            Some((key, value, range)) => {
+                let (least, most) = (range.start(), range.end());
+                Err(invalid(
+                    key,
+                    format!("{value} is not from {least} to {most}"),
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_addresses(&self) -> Result<(), ConfigError> {
+        let url = &self.public_url;
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
+            return Err(invalid(
+                "public_url",
+                format!("{url} is not http:// or https:// and a host"),
+            ));
+        }
+        if !self.data.is_absolute() {
+            return Err(invalid(
+                "data",
+                format!("{} is not an absolute path", self.data.display()),
+            ));
+        }
+        if !self.database_url.starts_with("postgres") {
+            return Err(invalid(
+                "database_url",
+                "it does not begin with postgres://".to_owned(),
+            ));
+        }
+        if self.listen.is_empty() {
+            return Err(invalid(
+                "listen",
+                "it needs an address, such as 127.0.0.1:8080".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The address, as clients know it, of a path that begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// Folder of the objects of images.
+    pub fn objects(&self) -> PathBuf {
+        self.data.join("objects")
+    }
+
+    /// Folder of the bare repositories of collections.
+    pub fn repositories(&self) -> PathBuf {
+        self.data.join("repositories")
+    }
+}
+
+fn invalid(key: &'static str, problem: String) -> ConfigError {
+    ConfigError::Invalid { key, problem }
+}
+
 fn default_listen() -> Vec<SocketAddr> {
     vec![SocketAddr::from(([127, 0, 0, 1], 8080))]
 }
@@ -93,4 +215,40 @@ fn default_lease_seconds() -> u32 {
 
 fn default_attempts() -> u32 {
     3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "data = \"/var/lib/hub\"\ndatabase_url = \"postgres:///hub\"\n\
+                         public_url = \"https://hub.example\"\n";
+
+    fn loaded(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cooperage.toml");
+        std::fs::write(&path, text).unwrap();
+        load(&path)
+    }
+
+    #[test]
+    fn three_settings_are_enough() {
+        let config = loaded(LEAST).unwrap();
+
+        assert_eq!(config.url("/x"), "https://hub.example/x");
+        assert_eq!((config.attempts, config.lease_seconds), (3, 60));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        let misspelt = loaded(&format!("{LEAST}atempts = 3\n"))
+            .unwrap_err()
+            .to_string();
+        let senseless = loaded(&format!("{LEAST}attempts = 0\n"))
+            .unwrap_err()
+            .to_string();
+
+        assert!(misspelt.contains("atempts"), "{misspelt}");
+        assert_eq!(senseless, "setting attempts: 0 is not from 1 to 100");
+    }
 }

@@ -5,6 +5,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cooperage_protocol::admin::Problem;
 
+use crate::scan::fetch::FetchError;
+
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,6 +28,9 @@ pub enum Error {
     /// The request is well-formed but its content is not what it says it is.
     #[error("{0}")]
     Unprocessable(String),
+    /// There is no room for what was sent.
+    #[error("{0}")]
+    NoSpace(&'static str),
     /// Our fault: logged here, never sent.
     #[error("internal error")]
     Internal(#[from] anyhow::Error),
@@ -41,6 +46,7 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -55,6 +61,15 @@ impl From<sqlx::Error> for Error {
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::Internal(error.into())
+    }
+}
+
+impl From<FetchError> for Error {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Internal(source) => Self::Internal(source),
+            FetchError::Unreachable(told) | FetchError::Refused(told) => Self::Unprocessable(told),
+        }
     }
 }
 

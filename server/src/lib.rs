@@ -4,28 +4,43 @@
 //! [`routes`] `webhooks` → [`db`] `deliveries` → [`scan`] → [`db`] `builds` → [`routes`] `worker`
 //! → [`store`] → [`db`] `images` → [`routes`] `download`, `shub`; [`pages`] shows all of it.
 
+mod build_log;
+pub mod collections;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod forge;
+pub mod on_demand;
 pub mod pages;
+mod plan;
+mod process;
+pub mod publish;
+pub mod queue;
 pub mod routes;
+pub mod scan;
+mod serve;
 pub mod state;
 pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod workers;
 
+pub use collections::{add_collection, remove_collection};
 pub use config::Config;
 pub use error::Error;
+pub use on_demand::{build_on_demand, replay_delivery};
+pub use queue::cancel_build;
+pub use serve::serve;
 pub use state::Hub;
+pub use workers::add_worker;
 
 /// The schema, for the hub's start and for tests.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// Stub.
-pub async fn serve(
-    config: Config,
-    listeners: Vec<std::net::TcpListener>,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    drop((config, listeners));
-    shutdown.await;
-    Ok(())
+/// An error with all that caused it, for the log.
+fn told(error: Error) -> String {
+    match error {
+        Error::Internal(source) => format!("{source:#}"),
+        other => other.to_string(),
+    }
 }

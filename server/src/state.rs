@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::store::Store;
@@ -16,4 +17,27 @@ pub struct Hub {
     pub db: PgPool,
     /// The objects of images.
     pub store: Store,
+    /// What waits for Postgres to say that something happened.
+    pub wakeups: Arc<Wakeups>,
+}
+
+/// Who is woken by which `NOTIFY`.
+#[derive(Debug, Default)]
+pub struct Wakeups {
+    /// A build may be claimed.
+    pub queue: Notify,
+    /// A delivery may be processed.
+    pub deliveries: Notify,
+}
+
+impl Hub {
+    /// A hub of these parts.
+    pub fn new(config: Config, db: PgPool, store: Store) -> Self {
+        Self {
+            config: Arc::new(config),
+            db,
+            store,
+            wakeups: Arc::default(),
+        }
+    }
 }

@@ -1,1 +1,11 @@
 //! All SQL of the hub, one file per table.
+
+pub mod builds;
+pub mod collections;
+pub mod deliveries;
+pub mod images;
+pub mod logs;
+pub mod objects;
+pub mod phases;
+pub mod tags;
+pub mod workers;

@@ -1,0 +1,154 @@
+//! Which git repositories are connected?
+
+use cooperage_protocol::{CollectionId, CollectionName};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::forge::Repository;
+
+/// A connected repository, as much of it as fetching and scanning need.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    /// Its id.
+    pub id: CollectionId,
+    /// Its name in the owner's spelling.
+    pub name: String,
+    /// Where it is cloned from.
+    pub clone_url: String,
+    /// The branch whose images have plain tags, once it is known.
+    pub default_branch: Option<String>,
+    /// The key of its webhooks' signatures.
+    pub webhook_secret: String,
+}
+
+/// A repository to connect.
+#[derive(Debug, Clone)]
+pub struct NewCollection<'a> {
+    /// The name it will have.
+    pub name: &'a CollectionName,
+    /// Where to clone from.
+    pub clone_url: &'a str,
+    /// The key of its webhooks' signatures.
+    pub webhook_secret: &'a str,
+}
+
+struct Row {
+    id: Uuid,
+    name: String,
+    clone_url: String,
+    default_branch: Option<String>,
+    webhook_secret: String,
+}
+
+impl From<Row> for Collection {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id.into(),
+            name: row.name,
+            clone_url: row.clone_url,
+            default_branch: row.default_branch,
+            webhook_secret: row.webhook_secret,
+        }
+    }
+}
+
+/// Connects a repository; nothing when the name is taken.
+pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option<CollectionId>> {
+    let id = sqlx::query_scalar!(
+        "INSERT INTO collections (id, name, clone_url, forge, webhook_secret)
+         VALUES ($1, $2, $3, 'github', $4)
+         ON CONFLICT (lower(name)) DO NOTHING
+         RETURNING id",
+        CollectionId::generate().0,
+        new.name.to_string(),
+        new.clone_url,
+        new.webhook_secret,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(CollectionId))
+}
+
+/// The collection of this name, in whatever capitals.
+pub async fn by_name(db: &PgPool, name: &CollectionName) -> sqlx::Result<Option<Collection>> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, name, clone_url, default_branch, webhook_secret
+         FROM collections
+         WHERE lower(name) = lower($1)",
+        name.to_string(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Collection::from))
+}
+
+/// The collection of this id.
+pub async fn by_id(db: &PgPool, id: CollectionId) -> sqlx::Result<Option<Collection>> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, name, clone_url, default_branch, webhook_secret
+         FROM collections
+         WHERE id = $1",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Collection::from))
+}
+
+/// The collections that a webhook about `repository` may belong to; its signature decides.
+///
+/// The forge's own id comes first: it outlives renames.
+pub async fn candidates(
+    db: &PgPool,
+    forge: &str,
+    repository: &Repository,
+) -> sqlx::Result<Vec<Collection>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, name, clone_url, default_branch, webhook_secret
+         FROM collections
+         WHERE forge = $1
+           AND (forge_repository_id = $2 OR address = ANY($3) OR lower(name) = lower($4))
+         ORDER BY (forge_repository_id IS NOT DISTINCT FROM $2) DESC,
+                  (address = ANY($3)) DESC,
+                  created_at",
+        forge,
+        repository.id,
+        &repository.addresses[..],
+        repository.full_name,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Collection::from).collect())
+}
+
+/// Remembers what a forge told about a repository.
+pub async fn learn(
+    db: &PgPool,
+    id: CollectionId,
+    forge_repository_id: Option<i64>,
+    default_branch: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE collections
+         SET forge_repository_id = COALESCE($2, forge_repository_id),
+             default_branch = COALESCE($3, default_branch)
+         WHERE id = $1",
+        id.0,
+        forge_repository_id,
+        default_branch,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Disconnects a repository with all its deliveries, builds, images and tags.
+pub async fn delete(db: &PgPool, id: CollectionId) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM collections WHERE id = $1", id.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}

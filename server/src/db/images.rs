@@ -1,0 +1,78 @@
+//! Which images are published?
+
+use cooperage_protocol::worker::FinishedImage;
+use cooperage_protocol::{BuildId, CollectionId, ImageId};
+use sqlx::{PgConnection, PgPool};
+
+/// Publishes the image of a build.
+pub async fn insert(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    build: BuildId,
+    image: &FinishedImage,
+) -> Result<ImageId, crate::Error> {
+    let layout = serde_json::to_value(&image.layout).map_err(anyhow::Error::from)?;
+    let facts = serde_json::to_value(&image.facts).map_err(anyhow::Error::from)?;
+    let size = i64::try_from(image.layout.size()).map_err(anyhow::Error::from)?;
+    let id = ImageId::generate();
+    sqlx::query!(
+        "INSERT INTO images (id, collection_id, build_id, digest, md5, size_bytes, layout, facts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        id.0,
+        collection.0,
+        build.0,
+        image.digest.to_string(),
+        image.md5,
+        size,
+        layout,
+        facts,
+    )
+    .execute(db)
+    .await?;
+    Ok(id)
+}
+
+/// The digest of the image that a build published.
+pub async fn digest_of_build(
+    db: &mut PgConnection,
+    build: BuildId,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("SELECT digest FROM images WHERE build_id = $1", build.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// The newest image of a recipe's content at a commit, if it was built before.
+pub async fn of_recipe_at_commit(
+    db: &PgPool,
+    collection: CollectionId,
+    commit: &str,
+    recipe: &str,
+) -> sqlx::Result<Option<ImageId>> {
+    let id = sqlx::query_scalar!(
+        "SELECT images.id
+         FROM images
+         JOIN builds ON builds.id = images.build_id
+         WHERE builds.collection_id = $1 AND builds.commit_sha = $2 AND builds.recipe = $3
+         ORDER BY images.created_at DESC
+         LIMIT 1",
+        collection.0,
+        commit,
+        recipe,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(ImageId))
+}
+
+/// Every object that the images of a collection have pieces of.
+pub async fn objects_of(db: &PgPool, collection: CollectionId) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT extent->>'object' AS "object!"
+           FROM images, jsonb_array_elements(layout) AS extent
+           WHERE collection_id = $1"#,
+        collection.0,
+    )
+    .fetch_all(db)
+    .await
+}

@@ -1,0 +1,170 @@
+//! Who has which build?
+
+use std::time::Duration;
+
+use cooperage_protocol::worker::Outcome;
+use cooperage_protocol::{Failure, FailureKind};
+
+use super::*;
+use crate::db::builds::leases;
+use crate::queue;
+
+const STATES: &str = "SELECT state::text || attempt FROM builds ORDER BY queued_at";
+
+async fn expire(world: &World) -> usize {
+    sqlx::query("UPDATE builds SET lease_until = now() - interval '1 s' WHERE state = 'running'")
+        .execute(&world.hub.db)
+        .await
+        .unwrap();
+    let lost = Failure::new(FailureKind::WorkerLost, "lost");
+    leases::reap(&world.hub.db, 3, &lost, &queue::cancelled())
+        .await
+        .unwrap()
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn two_workers_never_claim_the_same_build(db: PgPool) {
+    let world = World::new(db);
+    for number in 0..10 {
+        let name = format!("lab/tool{number}");
+        world.connect(&name, &format!("/srv/{number}")).await;
+    }
+    for id in world.texts("SELECT id::text FROM collections").await {
+        world.enqueue_for(id.parse().unwrap(), "Singularity").await;
+        world.enqueue_for(id.parse().unwrap(), "b.def").await;
+    }
+    let (alice, _) = world.worker("alice").await;
+    let (bob, _) = world.worker("bob").await;
+
+    let claims = (0..40).map(|turn| world.claim(if turn % 2 == 0 { alice } else { bob }));
+    let claimed: Vec<_> = futures_util::future::join_all(claims).await;
+
+    let mut builds: Vec<_> = claimed
+        .into_iter()
+        .flatten()
+        .map(|holder| holder.build)
+        .collect();
+    builds.sort();
+    builds.dedup();
+    assert_eq!(builds.len(), 20);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn collections_take_turns_and_none_runs_more_than_it_may(db: PgPool) {
+    let world = World::new(db);
+    world.connect("lab/busy", "/srv/busy").await;
+    for recipe in ["a", "b", "c"] {
+        world.enqueue(recipe).await;
+    }
+    world.connect("lab/quiet", "/srv/quiet").await;
+    let quiet = "SELECT id::text FROM collections WHERE name = 'lab/quiet'";
+    let quiet = world.texts(quiet).await[0].parse().unwrap();
+    let late = world.enqueue_for(quiet, "Singularity").await;
+    let (alice, _) = world.worker("alice").await;
+
+    world.claim(alice).await.unwrap();
+    let second = world.claim(alice).await.unwrap();
+    let third = world.claim(alice).await;
+    let fourth = world.claim(alice).await;
+
+    assert_eq!(second.build, late);
+    assert!(
+        third.is_some() && fourth.is_none(),
+        "two run, the third of lab/busy waits"
+    );
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_expired_lease_goes_to_another_worker_and_the_first_is_fenced_off(db: PgPool) {
+    let world = World::new(db);
+    world.connect("lab/tool", "/srv/tool").await;
+    world.enqueue("Singularity").await;
+    let (alice, _) = world.worker("alice").await;
+    let (bob, _) = world.worker("bob").await;
+    let first = world.claim(alice).await.unwrap();
+
+    assert_eq!(expire(&world).await, 1);
+    let second = world.claim(bob).await.unwrap();
+
+    assert_eq!((second.build, second.attempt), (first.build, 2));
+    let outcome = Outcome::Failed(Failure::new(FailureKind::Script, "late"));
+    for refused in [
+        queue::heartbeat(&world.hub, first).await.map(drop),
+        queue::release(&world.hub, first).await,
+        crate::publish::finish(&world.hub, first, &outcome).await,
+        queue::heartbeat(
+            &world.hub,
+            Holder {
+                worker: alice,
+                ..second
+            },
+        )
+        .await
+        .map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().status(), StatusCode::CONFLICT);
+    }
+    assert!(!queue::heartbeat(&world.hub, second).await.unwrap().cancel);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_build_whose_attempts_are_used_up_fails_as_worker_lost(db: PgPool) {
+    let world = World::new(db);
+    world.connect("lab/tool", "/srv/tool").await;
+    world.enqueue("Singularity").await;
+    let (alice, _) = world.worker("alice").await;
+
+    let returned = world.claim(alice).await.unwrap();
+    queue::release(&world.hub, returned).await.unwrap();
+    for _ in 0..3 {
+        world.claim(alice).await.unwrap();
+        expire(&world).await;
+    }
+
+    assert_eq!(
+        world.texts(STATES).await,
+        ["failed4"],
+        "the released attempt does not count"
+    );
+    assert_eq!(
+        world.texts("SELECT failure->>'kind' FROM builds").await,
+        ["worker-lost"]
+    );
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn cancelling_ends_what_waits_and_asks_what_runs_to_stop(db: PgPool) {
+    let world = World::new(db);
+    world.connect("lab/tool", "/srv/tool").await;
+    let runs = world.enqueue("a").await;
+    let waits = world.enqueue("b").await;
+    let (alice, _) = world.worker("alice").await;
+    let holder = world.claim(alice).await.unwrap();
+
+    crate::cancel_build(&world.hub, waits).await.unwrap();
+    crate::cancel_build(&world.hub, runs).await.unwrap();
+
+    assert_eq!(world.texts(STATES).await, ["running1", "cancelled0"]);
+    assert!(queue::heartbeat(&world.hub, holder).await.unwrap().cancel);
+    let again = crate::cancel_build(&world.hub, waits).await.unwrap_err();
+    assert_eq!(again.status(), StatusCode::CONFLICT);
+    expire(&world).await;
+    assert_eq!(world.texts(STATES).await, ["cancelled1", "cancelled0"]);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_waiting_claim_is_woken_by_a_build(db: PgPool) {
+    let world = World::new(db);
+    world.connect("lab/tool", "/srv/tool").await;
+    let (alice, _) = world.worker("alice").await;
+    let listening = tokio::spawn(crate::serve::listen_forever(world.hub.clone()));
+
+    let waiting = queue::claim(&world.hub, alice, Duration::from_secs(30));
+    let (claimed, queued) = tokio::join!(waiting, async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.enqueue("Singularity").await
+    });
+
+    assert_eq!(claimed.unwrap().map(|claimed| claimed.build), Some(queued));
+    listening.abort();
+}
