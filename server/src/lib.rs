@@ -4,6 +4,8 @@
 //! [`routes`] `webhooks` → [`db`] `deliveries` → [`scan`] → [`db`] `builds` → [`routes`] `worker`
 //! → [`store`] → [`db`] `images` → [`routes`] `download`, `shub`; [`pages`] shows all of it.
 
+pub mod actions;
+pub mod auth;
 pub mod config;
 pub mod db;
 pub mod error;

@@ -1,1 +1,6 @@
 //! All SQL of the hub, one file per table.
+
+pub mod logs;
+pub mod sessions;
+pub mod users;
+pub mod views;
