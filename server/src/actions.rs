@@ -22,10 +22,17 @@ pub async fn add_collection(hub: &Hub, new: &NewCollection) -> Result<AddedColle
     .execute(&hub.db)
     .await?;
     if added.rows_affected() == 0 {
-        return Err(Error::Conflict(format!("there is a collection {} already", new.name)));
+        return Err(Error::Conflict(format!(
+            "there is a collection {} already",
+            new.name
+        )));
     }
     let webhook_url = crate::pages::url(hub, "/webhooks/github");
-    Ok(AddedCollection { name: new.name.clone(), webhook_url, secret })
+    Ok(AddedCollection {
+        name: new.name.clone(),
+        webhook_url,
+        secret,
+    })
 }
 
 /// Forgets a collection, its builds and its images.
@@ -48,7 +55,11 @@ pub async fn build_on_demand(
     name: &CollectionName,
     reference: Option<&str>,
 ) -> Result<Vec<BuildId>, Error> {
-    tracing::info!(reference, "build of {name} asked for by {}", hub.config.public_url);
+    tracing::info!(
+        reference,
+        "build of {name} asked for by {}",
+        hub.config.public_url
+    );
     Ok(Vec::new())
 }
 
@@ -74,7 +85,10 @@ pub async fn cancel_build(hub: &Hub, build: BuildId) -> Result<(), Error> {
 
 /// Handles a stored delivery again.
 pub async fn replay_delivery(hub: &Hub, delivery: DeliveryId) -> Result<(), Error> {
-    tracing::info!("replay of {delivery} asked for at {}", hub.config.public_url);
+    tracing::info!(
+        "replay of {delivery} asked for at {}",
+        hub.config.public_url
+    );
     Ok(())
 }
 
@@ -92,7 +106,9 @@ pub async fn add_worker(hub: &Hub, name: &str) -> Result<String, Error> {
     .execute(&hub.db)
     .await?;
     if added.rows_affected() == 0 {
-        return Err(Error::Conflict(format!("there is a worker {name:?} already")));
+        return Err(Error::Conflict(format!(
+            "there is a worker {name:?} already"
+        )));
     }
     Ok(token)
 }

@@ -102,12 +102,17 @@ impl LoginLimit {
             times.retain(|time| time.elapsed() < Duration::from_secs(60));
             !times.is_empty()
         });
-        failures.get(name).is_some_and(|times| times.len() >= FAILURES_PER_MINUTE)
+        failures
+            .get(name)
+            .is_some_and(|times| times.len() >= FAILURES_PER_MINUTE)
     }
 
     fn note_failure(&self, name: &str) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.entry(name.to_owned()).or_default().push(Instant::now());
+        failures
+            .entry(name.to_owned())
+            .or_default()
+            .push(Instant::now());
     }
 }
 
@@ -120,11 +125,16 @@ pub async fn log_in(
 ) -> Result<String, Error> {
     let name = name.trim().to_lowercase();
     if limit.is_reached(&name) {
-        return Err(Error::Unauthorized("too many wrong passwords; wait a minute"));
+        return Err(Error::Unauthorized(
+            "too many wrong passwords; wait a minute",
+        ));
     }
     let account = users::find_admin(db, &name).await?;
     let user = account.as_ref().map(|account| account.id);
-    match (verify(account.map(|account| account.password_hash), password).await?, user) {
+    match (
+        verify(account.map(|account| account.password_hash), password).await?,
+        user,
+    ) {
         (true, Some(user)) => begin_session(db, user).await,
         _ => {
             limit.note_failure(&name);
@@ -137,11 +147,17 @@ pub async fn log_in(
 async fn verify(hash: Option<String>, password: String) -> Result<bool, Error> {
     let verified = tokio::task::spawn_blocking(move || match hash {
         Some(hash) => PasswordHash::new(&hash).is_ok_and(|hash| {
-            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+            Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok()
         }),
-        None => Argon2::default().hash_password(password.as_bytes()).is_err(),
+        None => Argon2::default()
+            .hash_password(password.as_bytes())
+            .is_err(),
     });
-    verified.await.map_err(|error| Error::Internal(error.into()))
+    verified
+        .await
+        .map_err(|error| Error::Internal(error.into()))
 }
 
 async fn begin_session(db: &PgPool, user: UserId) -> Result<String, Error> {
@@ -165,7 +181,9 @@ impl Viewer {
         let Some(cookie) = jar.get(SESSION_COOKIE) else {
             return Ok(Self(None));
         };
-        Ok(Self(sessions::find_admin(&hub.db, &hash_token(cookie.value())).await?))
+        Ok(Self(
+            sessions::find_admin(&hub.db, &hash_token(cookie.value())).await?,
+        ))
     }
 }
 
@@ -201,8 +219,9 @@ impl FromRequestParts<Hub> for AdminToken {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Error> {
-        let token = bearer(&parts.headers)
-            .ok_or(Error::Unauthorized("this call needs 'Authorization: Bearer TOKEN'"))?;
+        let token = bearer(&parts.headers).ok_or(Error::Unauthorized(
+            "this call needs 'Authorization: Bearer TOKEN'",
+        ))?;
         if users::use_admin_token(&hub.db, &hash_token(token)).await? {
             Ok(Self)
         } else {
@@ -212,7 +231,11 @@ impl FromRequestParts<Hub> for AdminToken {
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) =
-        headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .trim()
+        .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -63,13 +63,23 @@ pub struct FetchLimits {
 
 impl Default for BuildLimits {
     fn default() -> Self {
-        Self { seconds: 7200, memory_mib: 8192, processes: 4096, disk_mib: 51_200, log_mib: 8 }
+        Self {
+            seconds: 7200,
+            memory_mib: 8192,
+            processes: 4096,
+            disk_mib: 51_200,
+            log_mib: 8,
+        }
     }
 }
 
 impl Default for FetchLimits {
     fn default() -> Self {
-        Self { seconds: 300, size_mib: 2048, local_paths: true }
+        Self {
+            seconds: 300,
+            size_mib: 2048,
+            local_paths: true,
+        }
     }
 }
 

@@ -73,7 +73,9 @@ impl IntoResponse for Error {
         let mut response = (status, content_type, Json(problem.clone())).into_response();
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         // `pages::show_errors` makes a page of it when the caller is a browser.
         response.extensions_mut().insert(problem);

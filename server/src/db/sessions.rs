@@ -4,13 +4,10 @@ use cooperage_protocol::UserId;
 use sqlx::PgPool;
 
 /// Begins a session of `days` days, and forgets those that are over.
-pub async fn begin(
-    db: &PgPool,
-    user: UserId,
-    token_hash: &[u8],
-    days: i32,
-) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM sessions WHERE expires_at < now()").execute(db).await?;
+pub async fn begin(db: &PgPool, user: UserId, token_hash: &[u8], days: i32) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM sessions WHERE expires_at < now()")
+        .execute(db)
+        .await?;
     sqlx::query!(
         "INSERT INTO sessions (token_hash, user_id, expires_at)
         VALUES ($1, $2, now() + make_interval(days => $3))",
@@ -25,7 +22,9 @@ pub async fn begin(
 
 /// Ends a session.
 pub async fn end(db: &PgPool, token_hash: &[u8]) -> sqlx::Result<()> {
-    sqlx::query!("DELETE FROM sessions WHERE token_hash = $1", token_hash).execute(db).await?;
+    sqlx::query!("DELETE FROM sessions WHERE token_hash = $1", token_hash)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -27,19 +27,20 @@ pub async fn find_admin(db: &PgPool, name: &str) -> sqlx::Result<Option<Account>
 
 /// Makes an administrator, or gives an existing account this password.
 pub async fn put_admin(db: &PgPool, name: &str, password_hash: &str) -> sqlx::Result<UserId> {
-    sqlx::query_scalar!(
-        r#"INSERT INTO users (id, name, password_hash, is_admin)
+    let id = sqlx::query_scalar!(
+        "INSERT INTO users (id, name, password_hash, is_admin)
         VALUES ($1, $2, $3, true)
         ON CONFLICT (lower(name)) DO UPDATE
         SET password_hash = EXCLUDED.password_hash,
             is_admin = true
-        RETURNING id AS "id: UserId""#,
+        RETURNING id",
         UserId::generate().0,
         name,
         password_hash,
     )
     .fetch_one(db)
-    .await
+    .await?;
+    Ok(UserId(id))
 }
 
 /// Lets a token speak for an account; does nothing when it does so already.

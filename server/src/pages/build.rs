@@ -94,7 +94,10 @@ async fn tail(hub: &Hub, id: BuildId, is_growing: bool) -> Result<LogTail, Error
     }
     // The script goes on at a whole line, so that no character is cut in two.
     if is_growing {
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |line| line + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |line| line + 1);
         bytes.truncate(whole);
     }
     let end = start + i64::try_from(bytes.len()).unwrap_or(i64::MAX);
@@ -104,5 +107,9 @@ async fn tail(hub: &Hub, id: BuildId, is_growing: bool) -> Result<LogTail, Error
         bytes.drain(..=line);
         start = end - i64::try_from(bytes.len()).unwrap_or_default();
     }
-    Ok(LogTail { text: logs::plain(&String::from_utf8_lossy(&bytes)), start, end })
+    Ok(LogTail {
+        text: logs::plain(&String::from_utf8_lossy(&bytes)),
+        start,
+        end,
+    })
 }

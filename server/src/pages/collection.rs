@@ -74,7 +74,10 @@ async fn tag_lines(
 ) -> Result<Vec<TagLine>, Error> {
     let mut lines = Vec::new();
     for tag in &collection.tags {
-        let filter = ImageFilter { tag: tag.parse().ok(), ..ImageFilter::default() };
+        let filter = ImageFilter {
+            tag: tag.parse().ok(),
+            ..ImageFilter::default()
+        };
         for image in views::images(&hub.db, name, &filter, 1).await? {
             lines.push(TagLine {
                 name: tag.clone(),

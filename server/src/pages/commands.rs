@@ -16,11 +16,22 @@ pub(super) fn pull(public_url: &Url, collection: &str, reference: &str) -> Vec<C
     let base = public_url.as_str().trim_end_matches('/');
     let address = format!("{base}/{collection}/{reference}.sif");
     let repository = collection.rsplit('/').next().unwrap_or_default();
-    let short = reference.get(..19).filter(|_| reference.starts_with("sha256:"));
-    let file = format!("{repository}_{}.sif", short.unwrap_or(reference).replace("sha256:", ""));
+    let short = reference
+        .get(..19)
+        .filter(|_| reference.starts_with("sha256:"));
+    let file = format!(
+        "{repository}_{}.sif",
+        short.unwrap_or(reference).replace("sha256:", "")
+    );
     let mut commands = vec![
-        Command { label: "Apptainer", text: format!("apptainer pull {file} {address}") },
-        Command { label: "curl", text: format!("curl -fo {file} {address}") },
+        Command {
+            label: "Apptainer",
+            text: format!("apptainer pull {file} {address}"),
+        },
+        Command {
+            label: "curl",
+            text: format!("curl -fo {file} {address}"),
+        },
     ];
     commands.extend(shub(public_url, collection, reference));
     commands
@@ -28,16 +39,33 @@ pub(super) fn pull(public_url: &Url, collection: &str, reference: &str) -> Vec<C
 
 /// `shub://` has no place for a port, nor for a path before the collection's name.
 fn shub(public_url: &Url, collection: &str, reference: &str) -> Option<Command> {
-    let host = public_url.host_str().filter(|_| public_url.port().is_none())?;
+    let host = public_url
+        .host_str()
+        .filter(|_| public_url.port().is_none())?;
     if public_url.path() != "/" {
         return None;
     }
-    let separator = if reference.starts_with("sha256:") { '@' } else { ':' };
+    let separator = if reference.starts_with("sha256:") {
+        '@'
+    } else {
+        ':'
+    };
     let reference = reference.trim_start_matches("sha256:");
-    let reference = if separator == '@' { reference.get(..40)? } else { reference };
-    let flag = if public_url.scheme() == "http" { "--no-https " } else { "" };
+    let reference = if separator == '@' {
+        reference.get(..40)?
+    } else {
+        reference
+    };
+    let flag = if public_url.scheme() == "http" {
+        "--no-https "
+    } else {
+        ""
+    };
     let text = format!("apptainer pull {flag}shub://{host}/{collection}{separator}{reference}");
-    Some(Command { label: "shub", text })
+    Some(Command {
+        label: "shub",
+        text,
+    })
 }
 
 #[cfg(test)]
@@ -65,9 +93,8 @@ mod tests {
 
         let curl = &texts("https://hub.example.org", &digest)[1];
 
-        let expected = format!(
-            "curl -fo tool_abababababab.sif https://hub.example.org/lab/tool/{digest}.sif"
-        );
+        let expected =
+            format!("curl -fo tool_abababababab.sif https://hub.example.org/lab/tool/{digest}.sif");
         assert_eq!(*curl, expected);
     }
 }

@@ -28,14 +28,20 @@ pub(crate) async fn show_errors(request: Request, next: Next) -> Response {
         Found::Nothing(response) => response,
         Found::Problem(problem, response) if is_browser => as_page(problem, &response),
         Found::Problem(problem, response) if response.extensions().get::<Problem>().is_none() => {
-            with_body(&response, Json(problem).into_response(), "application/problem+json")
+            with_body(
+                &response,
+                Json(problem).into_response(),
+                "application/problem+json",
+            )
         }
         Found::Problem(_, response) => response,
     }
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
@@ -64,7 +70,10 @@ async fn find_problem(response: Response) -> Found {
         status: status.as_u16(),
         detail: String::from_utf8_lossy(&text).into_owned(),
     };
-    Found::Problem(problem, Response::from_parts(parts, axum::body::Body::empty()))
+    Found::Problem(
+        problem,
+        Response::from_parts(parts, axum::body::Body::empty()),
+    )
 }
 
 fn as_page(problem: Problem, response: &Response) -> Response {
@@ -79,7 +88,11 @@ fn with_body(response: &Response, body: Response, form: &'static str) -> Respons
     *changed.status_mut() = response.status();
     *changed.headers_mut() = response.headers().clone();
     changed.headers_mut().remove(header::CONTENT_LENGTH);
-    changed.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
-    changed.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    changed
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
+    changed
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("accept"));
     changed
 }

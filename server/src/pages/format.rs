@@ -1,11 +1,13 @@
 //! Numbers and times as people read them.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use cooperage_protocol::BuildState;
 
 /// A size with three digits at most: `748 MiB`, `3.3 GiB`.
-pub(super) fn bytes(size: &u64) -> String {
-    let mut scaled = *size;
+pub(super) fn bytes(size: impl Borrow<u64>) -> String {
+    let mut scaled = *size.borrow();
     let mut rest = 0;
     let mut units = ["B", "KiB", "MiB", "GiB"].into_iter();
     let mut unit = units.next().unwrap_or_default();
@@ -71,7 +73,8 @@ pub(super) fn digest(digest: &str) -> &str {
 
 /// The branch or tag without git's folders.
 pub(super) fn git_ref(name: &str) -> &str {
-    name.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/")
+    name.trim_start_matches("refs/heads/")
+        .trim_start_matches("refs/tags/")
 }
 
 /// The state in one word.
@@ -93,15 +96,23 @@ mod tests {
             (3_543_348_019, "3.3 GiB"),
             (u64::from(u32::MAX) * 1024, "4095 GiB"),
         ] {
-            assert_eq!(bytes(&size), text);
+            assert_eq!(bytes(size), text);
         }
     }
 
     #[test]
     fn durations_are_told_in_two_units_at_most() {
         let start = DateTime::UNIX_EPOCH;
-        for (seconds, text) in [(0, "under 1 s"), (59, "59 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")] {
-            assert_eq!(duration(&start, &Some(start + TimeDelta::seconds(seconds))), text);
+        for (seconds, text) in [
+            (0, "under 1 s"),
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (7260, "2 h 1 min"),
+        ] {
+            assert_eq!(
+                duration(&start, &Some(start + TimeDelta::seconds(seconds))),
+                text
+            );
         }
     }
 }

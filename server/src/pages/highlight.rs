@@ -14,13 +14,19 @@ pub(super) struct Line<'a> {
 /// Marks the lines of a definition. It is for the eye: nothing is decided by it.
 pub(super) fn definition(text: &str) -> Vec<Line<'_>> {
     let mut is_header = true;
-    text.lines().map(|line| mark(line, &mut is_header)).collect()
+    text.lines()
+        .map(|line| mark(line, &mut is_header))
+        .collect()
 }
 
 fn mark<'a>(line: &'a str, is_header: &mut bool) -> Line<'a> {
     let start = line.trim_start();
     if start.starts_with('#') {
-        return Line { class: "comment", marked: line, rest: "" };
+        return Line {
+            class: "comment",
+            marked: line,
+            rest: "",
+        };
     }
     if start.starts_with('%') && line.starts_with('%') {
         *is_header = false;
@@ -34,7 +40,11 @@ fn mark<'a>(line: &'a str, is_header: &mut bool) -> Line<'a> {
 }
 
 fn split<'a>(line: &'a str, at: usize, class: &'static str) -> Line<'a> {
-    Line { class, marked: &line[..at], rest: &line[at..] }
+    Line {
+        class,
+        marked: &line[..at],
+        rest: &line[at..],
+    }
 }
 
 #[cfg(test)]
@@ -46,8 +56,12 @@ mod tests {
         let lines = definition("Bootstrap: docker\n# why\n%post -c sh\n    a: b\n");
 
         let classes: Vec<_> = lines.iter().map(|line| (line.class, line.marked)).collect();
-        let expected =
-            [("key", "Bootstrap:"), ("comment", "# why"), ("section", "%post"), ("plain", "")];
+        let expected = [
+            ("key", "Bootstrap:"),
+            ("comment", "# why"),
+            ("section", "%post"),
+            ("plain", ""),
+        ];
         assert_eq!(classes, expected);
     }
 }

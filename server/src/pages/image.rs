@@ -40,10 +40,14 @@ impl ImagePage {
 
     fn scripts(&self) -> Vec<(&'static str, &str)> {
         let facts = &self.image.facts;
-        [("Runscript", &facts.runscript), ("Startscript", &facts.startscript), ("Test", &facts.test)]
-            .into_iter()
-            .filter_map(|(title, script)| Some((title, script.as_deref()?)))
-            .collect()
+        [
+            ("Runscript", &facts.runscript),
+            ("Startscript", &facts.startscript),
+            ("Test", &facts.test),
+        ]
+        .into_iter()
+        .filter_map(|(title, script)| Some((title, script.as_deref()?)))
+        .collect()
     }
 }
 
@@ -53,10 +57,21 @@ async fn show_digest(
     Path((owner, repository, digest)): Path<(String, String, String)>,
 ) -> Result<ImagePage, Error> {
     let name = parse_collection(&owner, &repository)?;
-    let digest: Digest = digest.parse().map_err(|error| not_found(format!("{error}")))?;
-    let filter = ImageFilter { sha256: Some(digest.hex()), ..ImageFilter::default() };
+    let digest: Digest = digest
+        .parse()
+        .map_err(|error| not_found(format!("{error}")))?;
+    let filter = ImageFilter {
+        sha256: Some(digest.hex()),
+        ..ImageFilter::default()
+    };
     let image = find(&hub, &name, &filter).await?;
-    Ok(page(&hub, viewer, image, digest.to_string(), digest.short()))
+    Ok(page(
+        &hub,
+        viewer,
+        image,
+        digest.to_string(),
+        digest.short(),
+    ))
 }
 
 async fn show_tag(
@@ -66,7 +81,10 @@ async fn show_tag(
 ) -> Result<ImagePage, Error> {
     let name = parse_collection(&owner, &repository)?;
     let tag: Tag = tag.parse().map_err(|error| not_found(format!("{error}")))?;
-    let filter = ImageFilter { tag: Some(tag.clone()), ..ImageFilter::default() };
+    let filter = ImageFilter {
+        tag: Some(tag.clone()),
+        ..ImageFilter::default()
+    };
     let image = find(&hub, &name, &filter).await?;
     Ok(page(&hub, viewer, image, tag.to_string(), tag.to_string()))
 }

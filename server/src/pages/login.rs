@@ -17,6 +17,9 @@ pub(crate) struct LoginPage {
 impl LoginPage {
     /// Asks, and says why the last answer was not taken.
     pub(crate) fn ask(viewer: Viewer, refusal: &'static str) -> Self {
-        Self { layout: Layout::new(viewer, "login"), refusal }
+        Self {
+            layout: Layout::new(viewer, "login"),
+            refusal,
+        }
     }
 }

@@ -27,8 +27,14 @@ use crate::error::Error;
 use crate::state::Hub;
 
 /// Owners that no collection can have: their addresses are taken by the hub itself.
-pub const RESERVED_OWNERS: [&str; 6] =
-    ["api", "builds", "deliveries", "static", "webhooks", "worker"];
+pub const RESERVED_OWNERS: [&str; 6] = [
+    "api",
+    "builds",
+    "deliveries",
+    "static",
+    "webhooks",
+    "worker",
+];
 
 /// The pages' routes.
 pub fn router() -> Router<Hub> {
@@ -44,7 +50,10 @@ pub fn router() -> Router<Hub> {
 
 /// The address of something as clients know it; `path` begins with a slash.
 pub fn url(hub: &Hub, path: &str) -> String {
-    format!("{}{path}", hub.config.public_url.as_str().trim_end_matches('/'))
+    format!(
+        "{}{path}",
+        hub.config.public_url.as_str().trim_end_matches('/')
+    )
 }
 
 /// What all pages have in common.
@@ -58,7 +67,10 @@ struct Layout {
 
 impl Layout {
     fn new(viewer: Viewer, here: &'static str) -> Self {
-        Self { admin: viewer.0, here }
+        Self {
+            admin: viewer.0,
+            here,
+        }
     }
 
     fn is_admin(&self) -> bool {
@@ -77,7 +89,10 @@ pub(crate) async fn add_security_headers(mut response: Response) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
     ];
     for (name, value) in also {
         headers.insert(name, HeaderValue::from_static(value));

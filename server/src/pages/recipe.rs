@@ -30,11 +30,17 @@ pub(super) async fn lines(hub: &Hub, build: &BuildRow) -> Result<Vec<SourceLine>
     let text = tokio::task::spawn_blocking(move || read_blob(&repository, &blob))
         .await
         .map_err(|error| Error::Internal(error.into()))?;
-    Ok(cut(&text.unwrap_or_default(), usize::try_from(line).unwrap_or(usize::MAX)))
+    Ok(cut(
+        &text.unwrap_or_default(),
+        usize::try_from(line).unwrap_or(usize::MAX),
+    ))
 }
 
 fn repository(hub: &Hub, build: &BuildRow) -> PathBuf {
-    hub.config.data.join("repositories").join(format!("{}.git", build.collection_id))
+    hub.config
+        .data
+        .join("repositories")
+        .join(format!("{}.git", build.collection_id))
 }
 
 fn read_blob(repository: &PathBuf, blob: &str) -> Option<String> {
@@ -66,7 +72,10 @@ fn redact(line: &str) -> String {
 }
 
 fn is_secret(key: &str) -> bool {
-    matches!(key.trim().to_ascii_lowercase().as_str(), "username" | "password")
+    matches!(
+        key.trim().to_ascii_lowercase().as_str(),
+        "username" | "password"
+    )
 }
 
 #[cfg(test)]
@@ -75,7 +84,8 @@ mod tests {
 
     #[test]
     fn two_lines_on_each_side_are_shown_and_no_password() {
-        let text = "Bootstrap: docker\nFrom: x\nPassword: hunter2\n%pots\n    true\n    true\n    no\n";
+        let text =
+            "Bootstrap: docker\nFrom: x\nPassword: hunter2\n%pots\n    true\n    true\n    no\n";
 
         let lines = cut(text, 4);
 

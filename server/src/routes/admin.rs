@@ -23,8 +23,14 @@ const MOST_BUILDS: i64 = 1000;
 /// The routes of the command line.
 pub(super) fn router() -> Router<Hub> {
     Router::new()
-        .route("/api/collections", get(list_collections).post(add_collection))
-        .route("/api/collections/{owner}/{repository}", delete(remove_collection))
+        .route(
+            "/api/collections",
+            get(list_collections).post(add_collection),
+        )
+        .route(
+            "/api/collections/{owner}/{repository}",
+            delete(remove_collection),
+        )
         .route("/api/collections/{owner}/{repository}/builds", post(build))
         .route("/api/builds", get(list_builds))
         .route("/api/builds/{id}", get(show_build))
@@ -68,8 +74,11 @@ async fn build(
     body: axum::body::Bytes,
 ) -> Result<(StatusCode, Json<Vec<Build>>), Error> {
     let name = download::parse_collection(&owner, &repository)?;
-    let wish: BuildOnDemand =
-        if body.is_empty() { BuildOnDemand::default() } else { parse_json(&body)? };
+    let wish: BuildOnDemand = if body.is_empty() {
+        BuildOnDemand::default()
+    } else {
+        parse_json(&body)?
+    };
     let mut builds = Vec::new();
     for id in actions::build_on_demand(&hub, &name, wish.reference.as_deref()).await? {
         builds.push(find_build(&hub, id).await?);
@@ -91,7 +100,10 @@ async fn list_builds(
     let which = query.collection.as_ref().map_or(Builds::All, Builds::Of);
     let limit = query.limit.unwrap_or(50).clamp(1, MOST_BUILDS);
     let rows = views::builds(&hub.db, which, limit).await?;
-    let builds = rows.into_iter().map(Build::try_from).collect::<Result<_, _>>()?;
+    let builds = rows
+        .into_iter()
+        .map(Build::try_from)
+        .collect::<Result<_, _>>()?;
     Ok(Json(builds))
 }
 
@@ -131,10 +143,7 @@ async fn show_log(
     events::plain_log(&hub, id, query.offset).await
 }
 
-async fn list_workers(
-    _: AdminToken,
-    State(hub): State<Hub>,
-) -> Result<Json<Vec<Worker>>, Error> {
+async fn list_workers(_: AdminToken, State(hub): State<Hub>) -> Result<Json<Vec<Worker>>, Error> {
     Ok(Json(views::workers(&hub.db).await?))
 }
 
@@ -144,7 +153,13 @@ async fn add_worker(
     Body(new): Body<NewWorker>,
 ) -> Result<(StatusCode, Json<AddedWorker>), Error> {
     let token = actions::add_worker(&hub, &new.name).await?;
-    Ok((StatusCode::CREATED, Json(AddedWorker { name: new.name, token })))
+    Ok((
+        StatusCode::CREATED,
+        Json(AddedWorker {
+            name: new.name,
+            token,
+        }),
+    ))
 }
 
 async fn replay_delivery(

@@ -48,14 +48,20 @@ pub(crate) fn decide(headers: &HeaderMap, validators: &Validators, size: u64) ->
     if is_range_outdated(headers, validators) {
         return Answer::Full;
     }
-    match headers.get(header::RANGE).and_then(|range| range.to_str().ok()) {
+    match headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok())
+    {
         Some(range) => parse_range(range, size),
         None => Answer::Full,
     }
 }
 
 fn preconditions_pass(headers: &HeaderMap, validators: &Validators) -> bool {
-    match (headers.typed_get::<IfMatch>(), headers.typed_get::<IfUnmodifiedSince>()) {
+    match (
+        headers.typed_get::<IfMatch>(),
+        headers.typed_get::<IfUnmodifiedSince>(),
+    ) {
         (Some(wanted), _) => wanted.precondition_passes(&validators.etag),
         (None, Some(since)) => since.precondition_passes(validators.modified),
         (None, None) => true,
@@ -63,7 +69,10 @@ fn preconditions_pass(headers: &HeaderMap, validators: &Validators) -> bool {
 }
 
 fn is_not_modified(headers: &HeaderMap, validators: &Validators) -> bool {
-    match (headers.typed_get::<IfNoneMatch>(), headers.typed_get::<IfModifiedSince>()) {
+    match (
+        headers.typed_get::<IfNoneMatch>(),
+        headers.typed_get::<IfModifiedSince>(),
+    ) {
         (Some(known), _) => !known.precondition_passes(&validators.etag),
         (None, Some(since)) => !since.is_modified(validators.modified),
         (None, None) => false,
@@ -114,7 +123,11 @@ fn parse_digits(text: &str) -> Option<u64> {
 }
 
 fn bytes(start: u64, end: u64, size: u64) -> Answer {
-    if start >= size { Answer::Unsatisfiable } else { Answer::Part { start, end } }
+    if start >= size {
+        Answer::Unsatisfiable
+    } else {
+        Answer::Part { start, end }
+    }
 }
 
 #[cfg(test)]
@@ -145,10 +158,31 @@ mod tests {
         let table = [
             ("bytes=0-0", Answer::Part { start: 0, end: 1 }),
             ("bytes=10-19", Answer::Part { start: 10, end: 20 }),
-            ("bytes=90-", Answer::Part { start: 90, end: 100 }),
-            ("bytes=90-1000", Answer::Part { start: 90, end: 100 }),
-            ("bytes=0-18446744073709551615", Answer::Part { start: 0, end: 100 }),
-            ("bytes=-5", Answer::Part { start: 95, end: 100 }),
+            (
+                "bytes=90-",
+                Answer::Part {
+                    start: 90,
+                    end: 100,
+                },
+            ),
+            (
+                "bytes=90-1000",
+                Answer::Part {
+                    start: 90,
+                    end: 100,
+                },
+            ),
+            (
+                "bytes=0-18446744073709551615",
+                Answer::Part { start: 0, end: 100 },
+            ),
+            (
+                "bytes=-5",
+                Answer::Part {
+                    start: 95,
+                    end: 100,
+                },
+            ),
             ("bytes=-500", Answer::Part { start: 0, end: 100 }),
             ("Bytes = 1-2", Answer::Part { start: 1, end: 3 }),
             ("bytes=100-", Answer::Unsatisfiable),
@@ -187,17 +221,29 @@ mod tests {
     fn preconditions_come_before_ranges_and_tags_before_times() {
         let table: [(&[(HeaderName, &str)], Answer); 9] = [
             (&[(header::IF_NONE_MATCH, "\"here\"")], Answer::NotModified),
-            (&[(header::IF_NONE_MATCH, "W/\"here\"")], Answer::NotModified),
+            (
+                &[(header::IF_NONE_MATCH, "W/\"here\"")],
+                Answer::NotModified,
+            ),
             (&[(header::IF_NONE_MATCH, "*")], Answer::NotModified),
             (&[(header::IF_NONE_MATCH, "\"a\", \"b\"")], Answer::Full),
             (&[(header::IF_MODIFIED_SINCE, MONDAY)], Answer::NotModified),
             (&[(header::IF_MODIFIED_SINCE, SUNDAY)], Answer::Full),
             (
-                &[(header::IF_NONE_MATCH, "\"a\""), (header::IF_MODIFIED_SINCE, MONDAY)],
+                &[
+                    (header::IF_NONE_MATCH, "\"a\""),
+                    (header::IF_MODIFIED_SINCE, MONDAY),
+                ],
                 Answer::Full,
             ),
-            (&[(header::IF_MATCH, "\"a\""), (header::RANGE, "bytes=0-")], Answer::PreconditionFailed),
-            (&[(header::IF_UNMODIFIED_SINCE, SUNDAY)], Answer::PreconditionFailed),
+            (
+                &[(header::IF_MATCH, "\"a\""), (header::RANGE, "bytes=0-")],
+                Answer::PreconditionFailed,
+            ),
+            (
+                &[(header::IF_UNMODIFIED_SINCE, SUNDAY)],
+                Answer::PreconditionFailed,
+            ),
         ];
         for (headers, expected) in table {
             assert_eq!(answer(headers), expected, "{headers:?}");

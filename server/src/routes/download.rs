@@ -47,7 +47,9 @@ async fn download(
 
 /// Reads a collection's name from a path; a name that cannot exist does not exist.
 pub(crate) fn parse_collection(owner: &str, repository: &str) -> Result<CollectionName, Error> {
-    format!("{owner}/{repository}").parse().map_err(|_| no_collection(owner, repository))
+    format!("{owner}/{repository}")
+        .parse()
+        .map_err(|_| no_collection(owner, repository))
 }
 
 fn no_collection(owner: &str, repository: &str) -> Error {
@@ -72,15 +74,19 @@ enum Form {
 impl Reference {
     fn filter(&self) -> ImageFilter {
         match self.clone() {
-            Self::Tag(tag) => ImageFilter { tag: Some(tag), ..ImageFilter::default() },
+            Self::Tag(tag) => ImageFilter {
+                tag: Some(tag),
+                ..ImageFilter::default()
+            },
             Self::TagAtCommit(tag, commit) => ImageFilter {
                 built_for: Some(tag),
                 commit: Some(commit),
                 ..ImageFilter::default()
             },
-            Self::Digest(digest) => {
-                ImageFilter { sha256: Some(digest.hex()), ..ImageFilter::default() }
-            }
+            Self::Digest(digest) => ImageFilter {
+                sha256: Some(digest.hex()),
+                ..ImageFilter::default()
+            },
         }
     }
 
@@ -107,7 +113,9 @@ fn parse_file(file: &str) -> Result<(Reference, Form), Error> {
     };
     let name = file.strip_suffix(".sif").ok_or_else(not_found)?;
     let reference = match name.split_once('@') {
-        _ if name.starts_with("sha256:") => Reference::Digest(name.parse().map_err(|_| not_found())?),
+        _ if name.starts_with("sha256:") => {
+            Reference::Digest(name.parse().map_err(|_| not_found())?)
+        }
         Some((tag, commit)) if is_commit(commit) => {
             Reference::TagAtCommit(tag.parse().map_err(|_| not_found())?, commit.to_owned())
         }
@@ -137,7 +145,10 @@ pub(crate) async fn explain_missing(hub: &Hub, name: &CollectionName) -> Result<
     Ok(Error::NotFound(if collection.tags.is_empty() {
         format!("{name} has no images yet")
     } else {
-        format!("{name} has no such image; its tags are {}", collection.tags.join(", "))
+        format!(
+            "{name} has no such image; its tags are {}",
+            collection.tags.join(", ")
+        )
     }))
 }
 
@@ -157,7 +168,10 @@ fn serve(
         Reference::Tag(_) => image.moved_at,
         Reference::TagAtCommit(..) | Reference::Digest(_) => image.created_at,
     };
-    let validators = Validators { etag: etag(image)?, modified: SystemTime::from(modified) };
+    let validators = Validators {
+        etag: etag(image)?,
+        modified: SystemTime::from(modified),
+    };
     let answer = conditional::decide(request, &validators, size);
     let mut response = match answer {
         Answer::Full => part(&hub.store, &image.layout, 0, size)?,
@@ -168,7 +182,9 @@ fn serve(
     };
     if let Some((status, range)) = content_range(answer, size) {
         *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_RANGE, value(&range)?);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_RANGE, value(&range)?);
     }
     let headers = response.headers_mut();
     headers.typed_insert(validators.etag);
@@ -187,9 +203,10 @@ fn etag(image: &ImageRow) -> Result<ETag, Error> {
 
 fn content_range(answer: Answer, size: u64) -> Option<(StatusCode, String)> {
     match answer {
-        Answer::Part { start, end } => {
-            Some((StatusCode::PARTIAL_CONTENT, format!("bytes {start}-{}/{size}", end - 1)))
-        }
+        Answer::Part { start, end } => Some((
+            StatusCode::PARTIAL_CONTENT,
+            format!("bytes {start}-{}/{size}", end - 1),
+        )),
         Answer::Unsatisfiable => {
             Some((StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{size}")))
         }
@@ -210,7 +227,10 @@ fn describe(headers: &mut HeaderMap, image: &ImageRow, file_name: &str) -> Resul
     let sha256 = hex::decode(&hex).map_err(internal)?;
     let digest = base64::engine::general_purpose::STANDARD.encode(sha256);
     let disposition = format!("attachment; filename=\"{file_name}\"");
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     headers.insert(header::CONTENT_DISPOSITION, value(&disposition)?);
     headers.insert("repr-digest", value(&format!("sha-256=:{digest}:"))?);
     headers.insert("x-checksum-sha256", value(&hex)?);
@@ -233,7 +253,9 @@ fn part(store: &Store, layout: &Layout, start: u64, end: u64) -> Result<Response
         check(store, extent)?;
     }
     let mut response = Body::from_stream(read(store.clone(), extents)).into_response();
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
     Ok(response)
 }
 
@@ -245,7 +267,11 @@ fn clip(layout: &Layout, start: u64, end: u64) -> Vec<Extent> {
         let (first, last) = (position.max(start), (position + extent.length).min(end));
         if first < last {
             let offset = extent.offset + (first - position);
-            clipped.push(Extent { object: extent.object, offset, length: last - first });
+            clipped.push(Extent {
+                object: extent.object,
+                offset,
+                length: last - first,
+            });
         }
         position += extent.length;
     }
@@ -290,11 +316,18 @@ mod tests {
     #[test]
     fn a_part_of_an_image_is_cut_out_of_its_extents() {
         let object = Digest::of(b"");
-        let extent = |offset, length| Extent { object, offset, length };
+        let extent = |offset, length| Extent {
+            object,
+            offset,
+            length,
+        };
         let layout = Layout(vec![extent(100, 10), extent(0, 5), extent(7, 10)]);
 
         assert_eq!(clip(&layout, 0, 25), layout.0);
-        assert_eq!(clip(&layout, 8, 17), [extent(108, 2), extent(0, 5), extent(7, 2)]);
+        assert_eq!(
+            clip(&layout, 8, 17),
+            [extent(108, 2), extent(0, 5), extent(7, 2)]
+        );
         assert_eq!(clip(&layout, 10, 11), [extent(0, 1)]);
         assert_eq!(clip(&layout, 3, 3), []);
     }
@@ -307,7 +340,10 @@ mod tests {
         let by_tag = (Reference::Tag(tag.clone()), Form::Image);
         assert_eq!(parse_file("v1.0.sif").unwrap(), by_tag);
         let by_commit = Reference::TagAtCommit(tag, "0123abc".to_owned());
-        assert_eq!(parse_file("v1.0@0123abc.sif").unwrap(), (by_commit, Form::Image));
+        assert_eq!(
+            parse_file("v1.0@0123abc.sif").unwrap(),
+            (by_commit, Form::Image)
+        );
         let sum = (Reference::Digest(digest), Form::Checksum);
         assert_eq!(parse_file(&format!("{digest}.sif.sha256")).unwrap(), sum);
         for wrong in ["v1.0", ".sif", "a b.sif", "v1@main.sif", "sha256:00.sif"] {

@@ -51,7 +51,10 @@ async fn events(
     let follower = Follower {
         hub: hub.clone(),
         build: id,
-        offset: last_event_id(&headers).unwrap_or(from.offset).try_into().unwrap_or(i64::MAX),
+        offset: last_event_id(&headers)
+            .unwrap_or(from.offset)
+            .try_into()
+            .unwrap_or(i64::MAX),
         seen: None,
         is_over: false,
         wakeups: wakeups.subscribe(&hub.db).await,
@@ -83,7 +86,7 @@ pub(super) async fn plain_log(hub: &Hub, id: BuildId, offset: u64) -> Result<Res
         let pieces = logs::read(&db, id, offset).await?;
         let bytes: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.bytes).collect();
         let next = offset.saturating_add(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
-        sqlx::Result::Ok((!bytes.is_empty()).then_some((bytes, (db, next))))
+        Ok::<_, sqlx::Error>((!bytes.is_empty()).then_some((bytes, (db, next))))
     });
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((headers, Body::from_stream(pieces.into_stream())).into_response())
@@ -201,14 +204,18 @@ impl Follower {
         }
         self.offset += i64::try_from(whole)?;
         let text = serde_json::to_string(&String::from_utf8_lossy(&bytes[..whole]))?;
-        Ok(vec![Event::default().event("log").id(self.offset.to_string()).data(text)])
+        Ok(vec![
+            Event::default()
+                .event("log")
+                .id(self.offset.to_string())
+                .data(text),
+        ])
     }
 
     async fn wait(&mut self) {
         let build = self.build.to_string();
-        let wakeup = async {
-            while matches!(self.wakeups.recv().await, Ok(other) if other != build) {}
-        };
+        let wakeup =
+            async { while matches!(self.wakeups.recv().await, Ok(other) if other != build) {} };
         // Time running out is no error: it is when to look without having been woken.
         tokio::time::timeout(POLL, wakeup).await.ok();
     }
@@ -216,7 +223,11 @@ impl Follower {
 
 /// How many bytes there are without the beginning of a character whose end has not come yet.
 fn whole_characters(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes.get(bytes.len().saturating_sub(4)..).unwrap_or_default()) {
+    match std::str::from_utf8(
+        bytes
+            .get(bytes.len().saturating_sub(4)..)
+            .unwrap_or_default(),
+    ) {
         Ok(_) => bytes.len(),
         Err(_) => (1..=3.min(bytes.len()))
             .map(|back| bytes.len() - back)

@@ -43,7 +43,9 @@ async fn log_in(
     Form(form): Form<Credentials>,
 ) -> Result<Response, Error> {
     match auth::log_in(&hub.db, &limit, &form.name, form.password).await {
-        Ok(token) => Ok((set_cookie(&hub, &token, SESSION_SECONDS), Redirect::to("/")).into_response()),
+        Ok(token) => {
+            Ok((set_cookie(&hub, &token, SESSION_SECONDS), Redirect::to("/")).into_response())
+        }
         Err(Error::Unauthorized(why)) => {
             Ok((StatusCode::UNAUTHORIZED, LoginPage::ask(viewer, why)).into_response())
         }
@@ -52,7 +54,11 @@ async fn log_in(
 }
 
 fn set_cookie(hub: &Hub, token: &str, seconds: i64) -> [(HeaderName, String); 1] {
-    let secure = if hub.config.public_url.scheme() == "https" { "; Secure" } else { "" };
+    let secure = if hub.config.public_url.scheme() == "https" {
+        "; Secure"
+    } else {
+        ""
+    };
     let cookie = format!(
         "{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
     );

@@ -28,6 +28,8 @@ pub fn router(hub: Hub) -> Router {
         .merge(crate::pages::router())
         .fallback(async || Error::NotFound("there is nothing at this address".to_owned()))
         .layer(axum::middleware::from_fn(crate::pages::show_errors))
-        .layer(axum::middleware::map_response(crate::pages::add_security_headers))
+        .layer(axum::middleware::map_response(
+            crate::pages::add_security_headers,
+        ))
         .with_state(hub)
 }

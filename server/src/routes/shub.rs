@@ -36,7 +36,9 @@ async fn manifest(
     let reference = Reference::parse(&owner, &reference)?;
     let image = find(&hub, &reference).await?;
     let hex = image.digest()?.hex();
-    let tag = reference.tag.map_or_else(|| image.built_for.clone(), |tag| tag.to_string());
+    let tag = reference
+        .tag
+        .map_or_else(|| image.built_for.clone(), |tag| tag.to_string());
     Ok(Json(Manifest {
         image: pages::url(&hub, &format!("/{}/{}.sif", image.collection, image.digest)),
         name: image.collection,
@@ -66,28 +68,53 @@ impl Reference {
             None => (rest, None),
         };
         let tag = match tag {
-            Some(tag) => Some(tag.parse().map_err(|error| Error::NotFound(format!("{error}")))?),
+            Some(tag) => Some(
+                tag.parse()
+                    .map_err(|error| Error::NotFound(format!("{error}")))?,
+            ),
             None if digest.is_none() => Some(Tag::latest()),
             None => None,
         };
-        Ok(Self { collection: download::parse_collection(owner, repository)?, tag, digest })
+        Ok(Self {
+            collection: download::parse_collection(owner, repository)?,
+            tag,
+            digest,
+        })
     }
 
     /// What to look for, one after the other.
     fn filters(&self) -> Vec<ImageFilter> {
         let Some(digest) = &self.digest else {
-            return vec![ImageFilter { tag: self.tag.clone(), ..ImageFilter::default() }];
+            return vec![ImageFilter {
+                tag: self.tag.clone(),
+                ..ImageFilter::default()
+            }];
         };
-        let of_tag = ImageFilter { built_for: self.tag.clone(), ..ImageFilter::default() };
+        let of_tag = ImageFilter {
+            built_for: self.tag.clone(),
+            ..ImageFilter::default()
+        };
         let hex = digest.trim_start_matches("sha256:").to_owned();
         let is_hex = hex.bytes().all(|byte| byte.is_ascii_hexdigit());
         match (is_hex, hex.len()) {
-            (true, 32) => vec![ImageFilter { md5: Some(hex), ..of_tag }],
+            (true, 32) => vec![ImageFilter {
+                md5: Some(hex),
+                ..of_tag
+            }],
             (true, 40) => vec![
-                ImageFilter { commit: Some(hex.clone()), ..of_tag.clone() },
-                ImageFilter { sha256: Some(hex), ..of_tag },
+                ImageFilter {
+                    commit: Some(hex.clone()),
+                    ..of_tag.clone()
+                },
+                ImageFilter {
+                    sha256: Some(hex),
+                    ..of_tag
+                },
             ],
-            (true, 64) => vec![ImageFilter { sha256: Some(hex), ..of_tag }],
+            (true, 64) => vec![ImageFilter {
+                sha256: Some(hex),
+                ..of_tag
+            }],
             _ => Vec::new(),
         }
     }
@@ -98,7 +125,9 @@ impl Reference {
 async fn find(hub: &Hub, reference: &Reference) -> Result<ImageRow, Error> {
     for filter in reference.filters() {
         let mut images = views::images(&hub.db, &reference.collection, &filter, 100).await?;
-        let is_one = images.windows(2).all(|pair| pair[0].digest == pair[1].digest);
+        let is_one = images
+            .windows(2)
+            .all(|pair| pair[0].digest == pair[1].digest);
         if !images.is_empty() && (is_one || reference.tag.is_some()) {
             return Ok(images.swap_remove(0));
         }
@@ -110,7 +139,10 @@ async fn find(hub: &Hub, reference: &Reference) -> Result<ImageRow, Error> {
 }
 
 fn ambiguous(reference: &Reference, images: &[ImageRow]) -> Error {
-    let mut tags: Vec<_> = images.iter().map(|image| image.built_for.as_str()).collect();
+    let mut tags: Vec<_> = images
+        .iter()
+        .map(|image| image.built_for.as_str())
+        .collect();
     tags.sort_unstable();
     tags.dedup();
     Error::NotFound(format!(

@@ -17,15 +17,23 @@ struct Files;
 /// The routes of static files.
 pub(super) fn router() -> Router<Hub> {
     Router::new()
-        .route("/static/{file}", get(async |Path(file): Path<String>, headers: HeaderMap| serve(&file, &headers)))
-        .route("/favicon.ico", get(async |headers: HeaderMap| serve("favicon.svg", &headers)))
+        .route(
+            "/static/{file}",
+            get(async |Path(file): Path<String>, headers: HeaderMap| serve(&file, &headers)),
+        )
+        .route(
+            "/favicon.ico",
+            get(async |headers: HeaderMap| serve("favicon.svg", &headers)),
+        )
 }
 
 fn serve(name: &str, request: &HeaderMap) -> Result<Response, Error> {
-    let file = Files::get(name)
-        .ok_or_else(|| Error::NotFound(format!("there is no file {name:?}")))?;
+    let file =
+        Files::get(name).ok_or_else(|| Error::NotFound(format!("there is no file {name:?}")))?;
     let etag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
-    let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let known = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|known| known.to_str().ok());
     let headers = [
         (header::CONTENT_TYPE, file.metadata.mimetype().to_owned()),
         (header::CACHE_CONTROL, "no-cache".to_owned()),

@@ -14,7 +14,9 @@ impl Store {
     /// Uses (and makes when needed) the folder `root`.
     pub fn open(root: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(root)?;
-        Ok(Self { root: root.to_owned() })
+        Ok(Self {
+            root: root.to_owned(),
+        })
     }
 
     /// Where an object lies, whether it is there or not.

@@ -107,9 +107,10 @@ impl TryFrom<BuildRow> for Build {
 
     fn try_from(row: BuildRow) -> Result<Self, Self::Error> {
         let image = match (row.digest, row.size_bytes) {
-            (Some(digest), Some(size)) => {
-                Some(BuiltImage { digest: digest.parse()?, size: size.try_into()? })
-            }
+            (Some(digest), Some(size)) => Some(BuiltImage {
+                digest: digest.parse()?,
+                size: size.try_into()?,
+            }),
             _ => None,
         };
         Ok(Self {

@@ -32,7 +32,9 @@ pub async fn collections(db: &PgPool, text: &str) -> sqlx::Result<Vec<Collection
 
 /// The collection of this name, whatever its capitals.
 pub async fn collection(db: &PgPool, name: &CollectionName) -> sqlx::Result<Option<CollectionRow>> {
-    Ok(select_collections(db, None, Some(&name.to_string())).await?.pop())
+    Ok(select_collections(db, None, Some(&name.to_string()))
+        .await?
+        .pop())
 }
 
 async fn select_collections(

@@ -57,7 +57,9 @@ pub struct ImageRow {
 impl ImageRow {
     /// The digest as a type.
     pub fn digest(&self) -> Result<Digest, crate::Error> {
-        self.digest.parse().map_err(|error| crate::Error::Internal(anyhow::Error::new(error)))
+        self.digest
+            .parse()
+            .map_err(|error| crate::Error::Internal(anyhow::Error::new(error)))
     }
 
     /// The size in bytes.
