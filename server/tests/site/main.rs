@@ -1,9 +1,5 @@
 //! The hub as browsers and clients see it: its real router over a real database and real files.
-#![expect(
-    missing_docs,
-    unreachable_pub,
-    reason = "this is a program of tests, not a library"
-)]
+#![expect(unreachable_pub, reason = "this is a program of tests, not a library")]
 
 mod admin;
 mod events;
