@@ -1,7 +1,7 @@
 //! What a request can be refused for, and how that is told: problem+json, or a page for browsers.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cooperage_protocol::admin::Problem;
 
@@ -85,6 +85,15 @@ impl IntoResponse for Error {
             detail: self.to_string(),
         };
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-        (status, content_type, Json(problem)).into_response()
+        let mut response = (status, content_type, Json(problem.clone())).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        // `pages::show_errors` makes a page of it when the caller is a browser.
+        response.extensions_mut().insert(problem);
+        response
     }
 }

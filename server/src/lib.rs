@@ -4,6 +4,7 @@
 //! [`routes`] `webhooks` → [`db`] `deliveries` → [`scan`] → [`db`] `builds` → [`routes`] `worker`
 //! → [`store`] → [`db`] `images` → [`routes`] `download`, `shub`; [`pages`] shows all of it.
 
+pub mod auth;
 mod build_log;
 pub mod collections;
 pub mod config;

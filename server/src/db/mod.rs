@@ -7,5 +7,8 @@ pub mod images;
 pub mod logs;
 pub mod objects;
 pub mod phases;
+pub mod sessions;
 pub mod tags;
+pub mod users;
+pub mod views;
 pub mod workers;

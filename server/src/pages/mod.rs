@@ -1,10 +1,105 @@
 //! What people see, one struct and one template per page.
 
-use axum::Router;
+mod build;
+mod collection;
+mod commands;
+mod deliveries;
+mod errors;
+mod format;
+mod forms;
+mod highlight;
+mod home;
+mod image;
+mod login;
+mod logs;
+mod queue;
+mod recipe;
 
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+
+pub(crate) use errors::show_errors;
+pub(crate) use login::LoginPage;
+
+use crate::auth::Viewer;
+use crate::error::Error;
 use crate::state::Hub;
+
+/// Owners that no collection can have: their addresses are taken by the hub itself.
+pub const RESERVED_OWNERS: [&str; 6] = [
+    "api",
+    "builds",
+    "deliveries",
+    "static",
+    "webhooks",
+    "worker",
+];
 
 /// The pages' routes.
 pub fn router() -> Router<Hub> {
     Router::new()
+        .merge(home::router())
+        .merge(collection::router())
+        .merge(build::router())
+        .merge(image::router())
+        .merge(queue::router())
+        .merge(deliveries::router())
+        .merge(forms::router())
+}
+
+/// The address of something as clients know it; `path` begins with a slash.
+pub fn url(hub: &Hub, path: &str) -> String {
+    format!(
+        "{}{path}",
+        hub.config.public_url.as_str().trim_end_matches('/')
+    )
+}
+
+/// What all pages have in common.
+#[derive(Debug)]
+struct Layout {
+    /// The administrator's name, when the viewer is one.
+    admin: Option<String>,
+    /// Which link of the navigation is this page.
+    here: &'static str,
+}
+
+impl Layout {
+    fn new(viewer: Viewer, here: &'static str) -> Self {
+        Self {
+            admin: viewer.0,
+            here,
+        }
+    }
+
+    fn is_admin(&self) -> bool {
+        self.admin.is_some()
+    }
+}
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Makes browsers run nothing but the hub's own script, whatever a recipe smuggles into a page.
+pub(crate) async fn add_security_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let also = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+    ];
+    for (name, value) in also {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn not_found(what: impl Into<String>) -> Error {
+    Error::NotFound(what.into())
 }

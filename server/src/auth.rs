@@ -1,0 +1,241 @@
+//! Who may change something: the administrator, by password in the browser or by token.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use cooperage_protocol::UserId;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgPool;
+
+use crate::db::{sessions, users};
+use crate::error::Error;
+use crate::state::Hub;
+
+/// The cookie that holds a session's token.
+pub const SESSION_COOKIE: &str = "cooperage_session";
+/// How long a session lasts.
+pub const SESSION_DAYS: i32 = 14;
+
+const ADMIN: &str = "admin";
+const FAILURES_PER_MINUTE: usize = 10;
+
+/// Makes the account `admin` when it is missing, its password in `admin-password` and its token in
+/// `admin-token` below `data`, readable by the hub's user alone. The token's file counts: whatever
+/// it holds is let in, also after the database was made anew.
+pub async fn ensure_admin(db: &PgPool, data: &Path) -> anyhow::Result<()> {
+    let password_file = data.join("admin-password");
+    let user = match users::find_admin(db, ADMIN).await? {
+        Some(account) if password_file.exists() => account.id,
+        _ => {
+            let password = read_or_make_secret(&password_file)?;
+            users::put_admin(db, ADMIN, &hash_password(password).await?).await?
+        }
+    };
+    let token = read_or_make_secret(&data.join("admin-token"))?;
+    users::put_token(db, user, &hash_token(&token), "admin-token").await?;
+    Ok(())
+}
+
+fn read_or_make_secret(path: &Path) -> anyhow::Result<String> {
+    if path.exists() {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let secret = text.trim();
+        anyhow::ensure!(!secret.is_empty(), "{} is empty; delete it", path.display());
+        return Ok(secret.to_owned());
+    }
+    let secret = make_token();
+    let folder = path.parent().context("secret has no folder")?;
+    fs::create_dir_all(folder)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| path.display().to_string())?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()?;
+    Ok(secret)
+}
+
+/// Makes a secret that nobody guesses: 256 random bits in hex.
+pub fn make_token() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+/// A token as it is stored. It has enough entropy of its own to need neither salt nor slowness.
+pub fn hash_token(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+async fn hash_password(password: String) -> anyhow::Result<String> {
+    tokio::task::spawn_blocking(move || {
+        Argon2::default()
+            .hash_password(password.as_bytes())
+            .map(|hash| hash.to_string())
+            .map_err(|error| anyhow::anyhow!("hashing a password: {error}"))
+    })
+    .await?
+}
+
+/// Remembers failed logins, so that passwords cannot be tried by the thousand.
+#[derive(Debug, Clone, Default)]
+pub struct LoginLimit(Arc<Mutex<HashMap<String, Vec<Instant>>>>);
+
+impl LoginLimit {
+    fn is_reached(&self, name: &str) -> bool {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|_, times| {
+            times.retain(|time| time.elapsed() < Duration::from_secs(60));
+            !times.is_empty()
+        });
+        failures
+            .get(name)
+            .is_some_and(|times| times.len() >= FAILURES_PER_MINUTE)
+    }
+
+    fn note_failure(&self, name: &str) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures
+            .entry(name.to_owned())
+            .or_default()
+            .push(Instant::now());
+    }
+}
+
+/// Checks name and password; gives the token of a session that has begun.
+pub async fn log_in(
+    db: &PgPool,
+    limit: &LoginLimit,
+    name: &str,
+    password: String,
+) -> Result<String, Error> {
+    let name = name.trim().to_lowercase();
+    if limit.is_reached(&name) {
+        return Err(Error::Unauthorized(
+            "too many wrong passwords; wait a minute",
+        ));
+    }
+    let account = users::find_admin(db, &name).await?;
+    let user = account.as_ref().map(|account| account.id);
+    match (
+        verify(account.map(|account| account.password_hash), password).await?,
+        user,
+    ) {
+        (true, Some(user)) => begin_session(db, user).await,
+        _ => {
+            limit.note_failure(&name);
+            Err(Error::Unauthorized("name or password is wrong"))
+        }
+    }
+}
+
+/// An unknown name costs as much time as a known one, so that names cannot be told apart.
+async fn verify(hash: Option<String>, password: String) -> Result<bool, Error> {
+    let verified = tokio::task::spawn_blocking(move || match hash {
+        Some(hash) => PasswordHash::new(&hash).is_ok_and(|hash| {
+            Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok()
+        }),
+        None => Argon2::default()
+            .hash_password(password.as_bytes())
+            .is_err(),
+    });
+    verified
+        .await
+        .map_err(|error| Error::Internal(error.into()))
+}
+
+async fn begin_session(db: &PgPool, user: UserId) -> Result<String, Error> {
+    let token = make_token();
+    sessions::begin(db, user, &hash_token(&token), SESSION_DAYS).await?;
+    Ok(token)
+}
+
+/// Who looks at a page: somebody, or the administrator by this name.
+#[derive(Debug, Clone)]
+pub struct Viewer(pub Option<String>);
+
+impl Viewer {
+    /// Whether buttons that change something are shown.
+    pub fn is_admin(&self) -> bool {
+        self.0.is_some()
+    }
+
+    async fn of(headers: &HeaderMap, hub: &Hub) -> Result<Self, Error> {
+        let jar = CookieJar::from_headers(headers);
+        let Some(cookie) = jar.get(SESSION_COOKIE) else {
+            return Ok(Self(None));
+        };
+        Ok(Self(
+            sessions::find_admin(&hub.db, &hash_token(cookie.value())).await?,
+        ))
+    }
+}
+
+impl FromRequestParts<Hub> for Viewer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Error> {
+        Self::of(&parts.headers, hub).await
+    }
+}
+
+/// Proof that the administrator is logged in; anybody else is sent to the login.
+#[derive(Debug)]
+pub struct LoggedIn;
+
+impl FromRequestParts<Hub> for LoggedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
+        match Viewer::of(&parts.headers, hub).await {
+            Ok(viewer) if viewer.is_admin() => Ok(Self),
+            Ok(_) => Err(Redirect::to("/login").into_response()),
+            Err(error) => Err(error.into_response()),
+        }
+    }
+}
+
+/// Proof that the call carries an administrator's token.
+#[derive(Debug)]
+pub struct AdminToken;
+
+impl FromRequestParts<Hub> for AdminToken {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Error> {
+        let token = bearer(&parts.headers).ok_or(Error::Unauthorized(
+            "this call needs 'Authorization: Bearer TOKEN'",
+        ))?;
+        if users::use_admin_token(&hub.db, &hash_token(token)).await? {
+            Ok(Self)
+        } else {
+            Err(Error::Unauthorized("this token is not an administrator's"))
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .trim()
+        .split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

@@ -1,0 +1,11 @@
+//! Everything that pages, pulls and the administrator's calls read.
+
+mod builds;
+mod collections;
+mod images;
+mod queue;
+
+pub use builds::{BuildRow, Builds, PhaseRow, build, builds, phases};
+pub use collections::{CollectionRow, collection, collections};
+pub use images::{ImageFilter, ImageRow, images};
+pub use queue::{DeliveryRow, collection_of_delivery, deliveries, workers};

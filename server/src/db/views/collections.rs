@@ -1,0 +1,86 @@
+//! Reading collections.
+
+use chrono::{DateTime, Utc};
+use cooperage_protocol::admin::Collection;
+use cooperage_protocol::{BuildState, CollectionId, CollectionName};
+use sqlx::PgPool;
+use sqlx::types::Json;
+
+/// A collection and what its page says of it.
+#[derive(Debug)]
+pub struct CollectionRow {
+    /// Its id.
+    pub id: CollectionId,
+    /// Its name in its owner's spelling.
+    pub name: String,
+    /// Where it is cloned from.
+    pub clone_url: String,
+    /// Which forge sends its webhooks.
+    pub forge: String,
+    /// Its tags, in order.
+    pub tags: Vec<String>,
+    /// When its newest image was published.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// The state of its newest build.
+    pub state: Option<Json<BuildState>>,
+}
+
+/// Collections whose name contains `text`, those with the newest images first.
+pub async fn collections(db: &PgPool, text: &str) -> sqlx::Result<Vec<CollectionRow>> {
+    select_collections(db, Some(text), None).await
+}
+
+/// The collection of this name, whatever its capitals.
+pub async fn collection(db: &PgPool, name: &CollectionName) -> sqlx::Result<Option<CollectionRow>> {
+    Ok(select_collections(db, None, Some(&name.to_string()))
+        .await?
+        .pop())
+}
+
+async fn select_collections(
+    db: &PgPool,
+    text: Option<&str>,
+    name: Option<&str>,
+) -> sqlx::Result<Vec<CollectionRow>> {
+    sqlx::query_as!(
+        CollectionRow,
+        r#"SELECT collections.id, collections.name, clone_url, forge,
+            ARRAY(
+                SELECT tags.name
+                FROM tags
+                WHERE tags.collection_id = collections.id
+                ORDER BY tags.name <> 'latest', tags.name
+            ) AS "tags!",
+            (
+                SELECT max(images.created_at)
+                FROM images
+                WHERE images.collection_id = collections.id
+            ) AS updated_at,
+            (
+                SELECT to_jsonb(builds.state)
+                FROM builds
+                WHERE builds.collection_id = collections.id
+                ORDER BY queued_at DESC
+                LIMIT 1
+            ) AS "state: Json<BuildState>"
+        FROM collections
+        WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
+            AND ($2::text IS NULL OR lower(name) = lower($2))
+        ORDER BY updated_at DESC NULLS LAST, lower(name)"#,
+        text,
+        name,
+    )
+    .fetch_all(db)
+    .await
+}
+
+impl From<CollectionRow> for Option<Collection> {
+    fn from(row: CollectionRow) -> Self {
+        Some(Collection {
+            name: row.name.parse().ok()?,
+            clone_url: row.clone_url,
+            tags: row.tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
+            updated_at: row.updated_at,
+        })
+    }
+}

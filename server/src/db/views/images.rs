@@ -1,0 +1,118 @@
+//! Reading published images.
+
+use chrono::{DateTime, Utc};
+use cooperage_protocol::image::{ImageFacts, Layout};
+use cooperage_protocol::{BuildId, CollectionName, Digest, Tag};
+use sqlx::PgPool;
+use sqlx::types::Json;
+
+/// Which images of a collection are meant: all of those that match every given field.
+#[derive(Debug, Clone, Default)]
+pub struct ImageFilter {
+    /// The first digits of the SHA-256.
+    pub sha256: Option<String>,
+    /// The MD5.
+    pub md5: Option<String>,
+    /// The first digits of the commit.
+    pub commit: Option<String>,
+    /// The tag it was built for, wherever that tag points now.
+    pub built_for: Option<Tag>,
+    /// The tag that points at it now.
+    pub tag: Option<Tag>,
+}
+
+/// A published image.
+#[derive(Debug)]
+pub struct ImageRow {
+    /// Its collection.
+    pub collection: String,
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// MD5 of the file.
+    pub md5: String,
+    /// Size in bytes.
+    pub size_bytes: i64,
+    /// Where its bytes are.
+    pub layout: Json<Layout>,
+    /// What its page shows.
+    pub facts: Json<ImageFacts>,
+    /// When it was published.
+    pub created_at: DateTime<Utc>,
+    /// When the newest tag was moved to it, or when it was published.
+    pub moved_at: DateTime<Utc>,
+    /// The build that made it.
+    pub build_id: BuildId,
+    /// The tag it was built for.
+    pub built_for: String,
+    /// The commit in hex.
+    pub commit: String,
+    /// Path of the definition in the repository.
+    pub recipe: String,
+    /// The worker that built it.
+    pub worker: Option<String>,
+    /// The tags that point at it.
+    pub tags: Vec<String>,
+}
+
+impl ImageRow {
+    /// The digest as a type.
+    pub fn digest(&self) -> Result<Digest, crate::Error> {
+        self.digest
+            .parse()
+            .map_err(|error| crate::Error::Internal(anyhow::Error::new(error)))
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.layout.0.size()
+    }
+}
+
+/// Images of a collection, newest first.
+pub async fn images(
+    db: &PgPool,
+    collection: &CollectionName,
+    filter: &ImageFilter,
+    limit: i64,
+) -> sqlx::Result<Vec<ImageRow>> {
+    sqlx::query_as!(
+        ImageRow,
+        r#"SELECT collections.name AS collection, digest, md5, size_bytes,
+            layout AS "layout: Json<Layout>", facts AS "facts: Json<ImageFacts>",
+            images.created_at, images.build_id, builds.tag AS built_for,
+            builds.commit_sha AS commit, builds.recipe, workers.name AS "worker?",
+            greatest(
+                images.created_at,
+                (SELECT max(moved_at) FROM tags WHERE tags.image_id = images.id)
+            ) AS "moved_at!",
+            ARRAY(
+                SELECT tags.name
+                FROM tags
+                WHERE tags.image_id = images.id
+                ORDER BY tags.name <> 'latest', tags.name
+            ) AS "tags!"
+        FROM images
+        JOIN collections ON collections.id = images.collection_id
+        JOIN builds ON builds.id = images.build_id
+        LEFT JOIN workers ON workers.id = builds.worker_id
+        WHERE lower(collections.name) = lower($1)
+            AND ($2::text IS NULL OR starts_with(digest, 'sha256:' || $2))
+            AND ($3::text IS NULL OR md5 = $3)
+            AND ($4::text IS NULL OR starts_with(builds.commit_sha, $4))
+            AND ($5::text IS NULL OR builds.tag = $5)
+            AND ($6::text IS NULL OR EXISTS (
+                SELECT 1 FROM tags WHERE tags.image_id = images.id AND tags.name = $6
+            ))
+        ORDER BY images.created_at DESC, images.id DESC
+        LIMIT $7"#,
+        collection.to_string(),
+        filter.sha256,
+        filter.md5,
+        filter.commit,
+        filter.built_for.as_ref().map(Tag::as_str),
+        filter.tag.as_ref().map(Tag::as_str),
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}

@@ -1,0 +1,77 @@
+//! The buttons that change something. All of them need the administrator's login.
+
+use axum::extract::{Path, State};
+use axum::response::Redirect;
+use axum::routing::post;
+use axum::{Form, Router};
+use cooperage_protocol::{BuildId, DeliveryId};
+use serde::Deserialize;
+use tower_http::csrf::CsrfLayer;
+
+use super::not_found;
+use crate::auth::LoggedIn;
+use crate::db::views;
+use crate::error::Error;
+use crate::routes::parse_collection;
+use crate::state::Hub;
+
+/// The routes of buttons.
+pub(super) fn router() -> Router<Hub> {
+    Router::new()
+        .route("/{owner}/{repository}/build", post(build))
+        .route("/{owner}/{repository}/remove", post(remove))
+        .route("/builds/{id}/cancel", post(cancel))
+        .route("/deliveries/{id}/replay", post(replay))
+        .layer(CsrfLayer::new())
+}
+
+#[derive(Deserialize)]
+struct Wish {
+    #[serde(default, rename = "ref")]
+    reference: String,
+}
+
+async fn build(
+    _: LoggedIn,
+    State(hub): State<Hub>,
+    Path((owner, repository)): Path<(String, String)>,
+    Form(wish): Form<Wish>,
+) -> Result<Redirect, Error> {
+    let name = parse_collection(&owner, &repository)?;
+    let reference = Some(wish.reference.trim()).filter(|reference| !reference.is_empty());
+    let builds = crate::build_on_demand(&hub, &name, reference).await?;
+    Ok(match builds[..] {
+        [only] => Redirect::to(&format!("/builds/{only}")),
+        _ => Redirect::to(&format!("/{name}#builds")),
+    })
+}
+
+async fn remove(
+    _: LoggedIn,
+    State(hub): State<Hub>,
+    Path((owner, repository)): Path<(String, String)>,
+) -> Result<Redirect, Error> {
+    crate::remove_collection(&hub, &parse_collection(&owner, &repository)?).await?;
+    Ok(Redirect::to("/"))
+}
+
+async fn cancel(
+    _: LoggedIn,
+    State(hub): State<Hub>,
+    Path(id): Path<BuildId>,
+) -> Result<Redirect, Error> {
+    crate::cancel_build(&hub, id).await?;
+    Ok(Redirect::to(&format!("/builds/{id}")))
+}
+
+async fn replay(
+    _: LoggedIn,
+    State(hub): State<Hub>,
+    Path(id): Path<DeliveryId>,
+) -> Result<Redirect, Error> {
+    let collection = views::collection_of_delivery(&hub.db, id)
+        .await?
+        .ok_or_else(|| not_found(format!("there is no delivery {id}")))?;
+    crate::replay_delivery(&hub, id).await?;
+    Ok(Redirect::to(&format!("/{collection}/deliveries")))
+}

@@ -1,0 +1,107 @@
+//! An image, by its digest or by a tag.
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use cooperage_protocol::{CollectionName, Digest, Tag};
+
+use super::commands::{self, Command};
+use super::highlight::{self, Line};
+use super::{Layout, format, not_found};
+use crate::auth::Viewer;
+use crate::db::views::{self, ImageFilter, ImageRow};
+use crate::error::Error;
+use crate::routes::{explain_missing, parse_collection};
+use crate::state::Hub;
+
+/// The routes of images.
+pub(super) fn router() -> Router<Hub> {
+    Router::new()
+        .route("/{owner}/{repository}/images/{digest}", get(show_digest))
+        .route("/{owner}/{repository}/tags/{tag}", get(show_tag))
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "image.html")]
+struct ImagePage {
+    layout: Layout,
+    reference: String,
+    title: String,
+    commands: Vec<Command>,
+    image: ImageRow,
+}
+
+impl ImagePage {
+    fn definition(&self) -> Vec<Line<'_>> {
+        highlight::definition(&self.image.facts.definition)
+    }
+
+    fn scripts(&self) -> Vec<(&'static str, &str)> {
+        let facts = &self.image.facts;
+        [
+            ("Runscript", &facts.runscript),
+            ("Startscript", &facts.startscript),
+            ("Test", &facts.test),
+        ]
+        .into_iter()
+        .filter_map(|(title, script)| Some((title, script.as_deref()?)))
+        .collect()
+    }
+}
+
+async fn show_digest(
+    State(hub): State<Hub>,
+    viewer: Viewer,
+    Path((owner, repository, digest)): Path<(String, String, String)>,
+) -> Result<ImagePage, Error> {
+    let name = parse_collection(&owner, &repository)?;
+    let digest: Digest = digest
+        .parse()
+        .map_err(|error| not_found(format!("{error}")))?;
+    let filter = ImageFilter {
+        sha256: Some(digest.hex()),
+        ..ImageFilter::default()
+    };
+    let image = find(&hub, &name, &filter).await?;
+    Ok(page(
+        &hub,
+        viewer,
+        image,
+        digest.to_string(),
+        digest.short(),
+    ))
+}
+
+async fn show_tag(
+    State(hub): State<Hub>,
+    viewer: Viewer,
+    Path((owner, repository, tag)): Path<(String, String, String)>,
+) -> Result<ImagePage, Error> {
+    let name = parse_collection(&owner, &repository)?;
+    let tag: Tag = tag.parse().map_err(|error| not_found(format!("{error}")))?;
+    let filter = ImageFilter {
+        tag: Some(tag.clone()),
+        ..ImageFilter::default()
+    };
+    let image = find(&hub, &name, &filter).await?;
+    Ok(page(&hub, viewer, image, tag.to_string(), tag.to_string()))
+}
+
+async fn find(hub: &Hub, name: &CollectionName, filter: &ImageFilter) -> Result<ImageRow, Error> {
+    match views::images(&hub.db, name, filter, 1).await?.pop() {
+        Some(image) => Ok(image),
+        None => Err(explain_missing(hub, name).await?),
+    }
+}
+
+fn page(hub: &Hub, viewer: Viewer, image: ImageRow, reference: String, title: String) -> ImagePage {
+    ImagePage {
+        layout: Layout::new(viewer, "home"),
+        commands: commands::pull(&hub.config.public_url, &image.collection, &reference),
+        reference,
+        title,
+        image,
+    }
+}

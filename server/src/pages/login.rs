@@ -1,0 +1,25 @@
+//! The login.
+
+use askama::Template;
+use askama_web::WebTemplate;
+
+use super::Layout;
+use crate::auth::Viewer;
+
+/// Asks for name and password.
+#[derive(Template, WebTemplate)]
+#[template(path = "login.html")]
+pub(crate) struct LoginPage {
+    layout: Layout,
+    refusal: &'static str,
+}
+
+impl LoginPage {
+    /// Asks, and says why the last answer was not taken.
+    pub(crate) fn ask(viewer: Viewer, refusal: &'static str) -> Self {
+        Self {
+            layout: Layout::new(viewer, "login"),
+            refusal,
+        }
+    }
+}

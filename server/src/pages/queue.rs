@@ -1,0 +1,53 @@
+//! The queue, what runs, and who runs it.
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use chrono::{DateTime, TimeDelta, Utc};
+use cooperage_protocol::BuildState;
+use cooperage_protocol::admin::Worker;
+
+use super::{Layout, format};
+use crate::auth::Viewer;
+use crate::db::views::{self, BuildRow, Builds};
+use crate::error::Error;
+use crate::state::Hub;
+
+const SHOWN: i64 = 200;
+const RECENT: i64 = 20;
+
+/// The route of the queue.
+pub(super) fn router() -> Router<Hub> {
+    Router::new().route("/queue", get(show))
+}
+
+#[derive(Template, WebTemplate)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    layout: Layout,
+    queued: Vec<BuildRow>,
+    running: Vec<BuildRow>,
+    recent: Vec<BuildRow>,
+    workers: Vec<Worker>,
+}
+
+async fn show(State(hub): State<Hub>, viewer: Viewer) -> Result<QueuePage, Error> {
+    let mut queued = views::builds(&hub.db, Builds::In(BuildState::Queued), SHOWN).await?;
+    queued.reverse();
+    let mut recent = views::builds(&hub.db, Builds::All, RECENT).await?;
+    recent.retain(|build| build.state.is_final());
+    Ok(QueuePage {
+        layout: Layout::new(viewer, "queue"),
+        queued,
+        running: views::builds(&hub.db, Builds::In(BuildState::Running), SHOWN).await?,
+        recent,
+        workers: views::workers(&hub.db).await?,
+    })
+}
+
+/// A worker asks for builds at least once a minute.
+fn is_away(seen_at: &Option<DateTime<Utc>>) -> bool {
+    seen_at.is_none_or(|seen_at| Utc::now() - seen_at > TimeDelta::minutes(2))
+}
