@@ -8,9 +8,7 @@ use reqwest::blocking::Client;
 pub fn client() -> anyhow::Result<Client> {
     // It is installed once for the whole process; the second time is not an error.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Ok(Client::builder()
-        .timeout(Duration::from_mins(2))
-        .build()?)
+    Ok(Client::builder().timeout(Duration::from_mins(2)).build()?)
 }
 
 /// The body of a page, whatever its status.

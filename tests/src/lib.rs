@@ -9,6 +9,7 @@ pub mod browser;
 pub mod http;
 pub mod hub;
 pub mod process;
+pub mod pull;
 pub mod repository;
 pub mod settings;
 pub mod sif;

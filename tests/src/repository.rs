@@ -44,10 +44,10 @@ impl Forge {
     pub fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("server.log");
-        let served = folder.path().join("served");
-        std::fs::create_dir(&served)?;
+        let root = folder.path().join("served");
+        std::fs::create_dir(&root)?;
         let mut command = Command::new(settings::tool("git-server"));
-        let server = Process::start(command.arg(&served), &log)?;
+        let server = Process::start(command.arg(&root), &log)?;
         let url = wait::until("the git server", GIT, || {
             let printed = std::fs::read_to_string(&log)?;
             Ok(printed
