@@ -215,11 +215,11 @@ fn unescaped(html: &str) -> String {
     })
 }
 
-/// Folders named `scratch` are empty once no build runs.
+/// The scratch folder of each worker is empty once no build runs.
 fn assert_nothing_is_left(data: &Path) -> anyhow::Result<()> {
     let mut find = Command::new("find");
     find.arg(data)
-        .args(["-path", "*/scratch/*", "-not", "-name", "*.lock"]);
+        .args(["-path", "*/scratch/*/*", "-not", "-name", "*.lock"]);
 
     let left = process::run(&mut find, Duration::from_mins(1))?.success()?;
 

@@ -117,7 +117,11 @@ fn a_person_watches_a_log_grow_without_loading_the_page_again() -> anyhow::Resul
         !early.contains("line 12 of the log"),
         "the log was there at once: {early}"
     );
-    assert_eq!(browser.evaluate("return window.watching")?, true, "the page was loaded again");
+    assert_eq!(
+        browser.evaluate("return window.watching")?,
+        true,
+        "the page was loaded again"
+    );
     wait::until("the end of the build", LONGEST, || {
         Ok(browser
             .text()?

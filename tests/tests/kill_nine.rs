@@ -15,7 +15,7 @@ use cooperage_tests::{Forge, Hub, Options, Repository, http, pull, wait};
 const LONGEST: Duration = Duration::from_mins(2);
 
 fn options(workers: u32) -> Options {
-    let settings = "lease_seconds = 5\nattempts = 5\n".to_owned();
+    let settings = "lease_seconds = 10\nattempts = 5\n".to_owned();
     Options {
         workers,
         settings,
