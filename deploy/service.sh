@@ -44,6 +44,9 @@ stop_service() {
     rm -f "$data/hub.pid"
 }
 
+# Whether the hub that was started is gone already; systemd would have started it again.
+has_ended() { [ -s "$data/hub.pid" ] && ! kill -0 "$(cat "$data/hub.pid")" 2>/dev/null; }
+
 # Whether a process is the hub of this data folder: a pid alone may be somebody else's by now.
 is_the_hub() {
     tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF "cooperage up --data $data "
