@@ -14,6 +14,7 @@ use crate::process::{self, Output, Process};
 use crate::settings::Settings;
 use crate::{http, wait};
 
+const PSQL: &str = "/usr/lib/postgresql/15/bin/psql";
 const START: Duration = Duration::from_mins(1);
 const COMMAND: Duration = Duration::from_mins(2);
 const BUILD: Duration = Duration::from_mins(10);
@@ -185,6 +186,24 @@ impl Hub {
     /// Connects a repository.
     pub fn add_collection(&self, clone_url: &str, name: &str) -> anyhow::Result<AddedCollection> {
         self.json(&["collection", "add", clone_url, "--name", name])
+    }
+
+    /// Asks the hub's own database; columns are separated by `|`.
+    pub fn query(&self, sql: &str) -> anyhow::Result<String> {
+        let mut psql = process::command_as(self.world.user.as_deref(), PSQL);
+        psql.args([
+            "--no-psqlrc",
+            "--tuples-only",
+            "--no-align",
+            "--command",
+            sql,
+        ]);
+        psql.args(["--username", "cooperage", "--dbname", "cooperage", "--host"]);
+        psql.arg(self.data().join("run"));
+        Ok(process::run(&mut psql, COMMAND)?
+            .success()?
+            .trim()
+            .to_owned())
     }
 
     /// Registers a worker.

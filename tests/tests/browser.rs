@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cooperage_protocol::BuildState;
-use cooperage_tests::{Browser, Forge, Hub, wait};
+use cooperage_tests::{Browser, Forge, Hub, Options, wait};
 
+const HOST: &str = "127.0.0.8";
 const LONGEST: Duration = Duration::from_mins(1);
 const PHONE: (u32, u32) = (390, 844);
 const WIDE: (u32, u32) = (1600, 1000);
@@ -17,7 +18,12 @@ const SLOW: &str = "Bootstrap: docker\nFrom: busybox\n
 #[test]
 #[ignore = "needs the world that tests/run sets up"]
 fn a_person_finds_the_way_from_the_front_page_to_a_pull_command() -> anyhow::Result<()> {
-    let hub = Hub::start()?;
+    // A shub:// address has no place for a port.
+    let hub = Hub::start_with(Options {
+        host: HOST,
+        port: Some(80),
+        ..Options::default()
+    })?;
     let forge = Forge::start()?;
     let repository = forge.connect(&hub, "lab/tool")?;
     repository.write("Singularity", "Bootstrap: docker\nFrom: busybox\n")?;
@@ -51,15 +57,22 @@ fn walk_to_the_pull_command(browser: &Browser, hub: &Hub) -> anyhow::Result<()> 
     assert_fits(browser)?;
     browser.follow("lab/tool")?;
     assert_fits(browser)?;
-    browser.follow("latest")?;
+    assert_offers_to_pull(&browser.text()?);
+    browser.follow("Recipe")?;
     assert_fits(browser)?;
-    let text = browser.text()?;
-    assert!(text.contains("apptainer pull"), "{text}");
+    assert_offers_to_pull(&browser.text()?);
+    Ok(())
+}
+
+fn assert_offers_to_pull(text: &str) {
     assert!(
-        text.contains(&format!("shub://{}/lab/tool:latest", hub.address())),
+        text.contains(&format!("shub://{HOST}/lab/tool:latest")),
         "{text}"
     );
-    Ok(())
+    assert!(
+        text.contains("apptainer pull") && text.contains("curl"),
+        "{text}"
+    );
 }
 
 /// Nothing is wider than the window.

@@ -1,10 +1,11 @@
 //! Two hundred deliveries at once, half of them duplicates: all stored, none built twice.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use cooperage_protocol::BuildState;
 use cooperage_tests::repository::delivery_id;
-use cooperage_tests::{Forge, Hub};
+use cooperage_tests::{Forge, Hub, wait};
 
 const RECIPE: &str = "Bootstrap: docker\nFrom: busybox\n\n%post\n    echo built\n";
 const DIFFERENT: usize = 100;
@@ -40,8 +41,13 @@ fn two_hundred_deliveries_at_once_are_accepted_and_nothing_is_built_twice() -> a
             .all(|status| *status == 202 || *status == 200),
         "{answers:?}"
     );
+    let stored = "SELECT count(*), count(DISTINCT forge_id) FROM deliveries";
+    assert_eq!(hub.query(stored)?, format!("{DIFFERENT}|{DIFFERENT}"));
+    let unprocessed = "SELECT count(*) FROM deliveries WHERE processed_at IS NULL";
+    wait::until("the end of all deliveries", Duration::from_mins(3), || {
+        Ok((hub.query(unprocessed)? == "0").then_some(()))
+    })?;
     // A later push of the same commit finds the recipe built: no second image of the same content.
-    std::thread::sleep(std::time::Duration::from_secs(5));
     let builds = hub.finished_builds("lab/burst", 1)?;
     let succeeded = builds
         .iter()
