@@ -102,7 +102,7 @@ prepare_world() {
 
 # Stories share one machine of two cores and start everything themselves: one at a time.
 run_stories() {
-    local stories=()
+    local name stories=()
     for name in "$@"; do stories+=(--test "$name"); done
     [ ${#stories[@]} -gt 0 ] || stories=(--tests)
     run_cargo_tests --package cooperage-tests "${stories[@]}" --only-ignored
@@ -112,7 +112,7 @@ run_stories() {
 
 # Runs tests by nextest where it is installed and by cargo where it is not, and counts them.
 run_cargo_tests() {
-    local ignored= arguments=() log=$state/cargo-test.log
+    local argument ignored= arguments=() log=$state/cargo-test.log
     for argument in "$@"; do
         if [ "$argument" = --only-ignored ]; then ignored=1; else arguments+=("$argument"); fi
     done
@@ -129,7 +129,7 @@ run_cargo_tests() {
 
 # Sums up nextest's `Summary [...] N tests run: N passed, N failed, N skipped`.
 count_nextest() {
-    local summary
+    local summary name word
     summary=$(grep -E '^ *Summary \[' "$1") || { fail 'the tests did not compile or run'; return 0; }
     passed=$((passed + $(number_before passed <<<"$summary")))
     # what timed out or could not start is neither passed nor failed in its words, but it is to us
@@ -145,6 +145,7 @@ number_before() { grep -oE "[0-9]+ $1" | grep -oE '^[0-9]+' || echo 0; }
 
 # Sums up cargo's `test result: ok. N passed; N failed; …`, one line for each program.
 count_cargo() {
+    local name
     grep -q '^test result: ' "$1" || { fail 'the tests did not compile or run'; return 0; }
     passed=$((passed + $(awk '/^test result: /{n += $4} END {print n + 0}' "$1")))
     failed=$((failed + $(awk '/^test result: /{n += $6} END {print n + 0}' "$1")))
