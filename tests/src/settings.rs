@@ -35,7 +35,7 @@ impl Settings {
     }
 }
 
-/// The helper program `tests/tools/NAME`.
+/// The program `tests/tools/NAME`.
 pub fn tool(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tools")
