@@ -1,0 +1,51 @@
+//! What `tests/run` prepared, from the environment.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Programs, users and registries that stories use.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program under test.
+    pub cooperage: PathBuf,
+    /// The unprivileged user that hub, worker and engine run as, when stories run as root.
+    pub user: Option<String>,
+    /// A user without subordinate ids.
+    pub single_id_user: Option<String>,
+    /// Address of the open registry, which also stands in for Docker Hub.
+    pub registry: String,
+    /// Address of the registry that wants a password.
+    pub password_registry: String,
+    /// Address of the registry that wants tokens.
+    pub token_registry: String,
+}
+
+impl Settings {
+    /// Reads them; an error names the variable that is missing.
+    pub fn from_environment() -> anyhow::Result<Self> {
+        Ok(Self {
+            cooperage: variable("COOPERAGE_BIN")?.into(),
+            user: variable("COOPERAGE_TEST_USER").ok(),
+            single_id_user: variable("COOPERAGE_TEST_SINGLE_ID_USER").ok(),
+            registry: variable("COOPERAGE_TEST_REGISTRY")?,
+            password_registry: variable("COOPERAGE_TEST_REGISTRY_BASIC")?,
+            token_registry: variable("COOPERAGE_TEST_REGISTRY_TOKEN")?,
+        })
+    }
+}
+
+/// The program `tests/tools/NAME`.
+pub fn tool(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tools")
+        .join(name)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate that reads it"
+)]
+fn variable(name: &str) -> anyhow::Result<String> {
+    std::env::var(name).with_context(|| format!("{name} is not set: run stories with tests/run"))
+}

@@ -1,0 +1,284 @@
+//! Bad input: every row gives the user the right kind of failure, with its place and its cause.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use cooperage_protocol::admin::Build;
+use cooperage_protocol::{BuildState, Failure, FailureKind};
+use cooperage_tests::{Forge, Hub, Options, http, process};
+
+const LIMITS: &str = "
+[limits]
+seconds = 40
+processes = 100
+disk_mib = 128
+log_mib = 1
+";
+
+/// A recipe that cannot become an image, and what its owner is told.
+struct Row {
+    tag: &'static str,
+    recipe: String,
+    kind: FailureKind,
+    section: Option<&'static str>,
+    status: Option<i32>,
+    line: Option<u32>,
+}
+
+/// A row of which only the kind of failure matters.
+fn row(tag: &'static str, kind: FailureKind, recipe: impl Into<String>) -> Row {
+    Row {
+        tag,
+        recipe: recipe.into(),
+        kind,
+        section: None,
+        status: None,
+        line: None,
+    }
+}
+
+impl Row {
+    fn line(self, line: u32) -> Self {
+        Self {
+            line: Some(line),
+            ..self
+        }
+    }
+
+    fn section(self, section: &'static str) -> Self {
+        Self {
+            section: Some(section),
+            ..self
+        }
+    }
+
+    fn status(self, status: i32) -> Self {
+        Self {
+            status: Some(status),
+            ..self
+        }
+    }
+}
+
+fn post(script: &str) -> String {
+    format!("Bootstrap: docker\nFrom: busybox\n\n%post\n    {script}\n")
+}
+
+fn table(hub: &Hub) -> Vec<Row> {
+    [wrong_headers(), missing_bases(hub), wild_scripts()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn wrong_headers() -> Vec<Row> {
+    use FailureKind::Recipe;
+    vec![
+        row("empty", Recipe, ""),
+        row(
+            "binary",
+            Recipe,
+            "\u{7f}ELF\u{2}\u{1}\u{1}\0\0\0\0\0\0\0\u{3}\0>\0",
+        ),
+        row(
+            "section",
+            Recipe,
+            "Bootstrap: docker\nFrom: busybox\n\n%pots\n    true\n",
+        )
+        .line(4),
+        row("typo", Recipe, "Botstrap: docker\nFrom: busybox\n").line(1),
+        row("from", Recipe, "Bootstrap: docker\n\n%post\n    true\n"),
+    ]
+}
+
+fn missing_bases(hub: &Hub) -> Vec<Row> {
+    use FailureKind::{Base, Network};
+    let private = format!("{}/private/busybox", hub.world.password_registry);
+    let account = "Username: tester\nPassword: wrong\n";
+    vec![
+        row(
+            "image",
+            Base,
+            "Bootstrap: docker\nFrom: nobody/nothing:never\n",
+        ),
+        row(
+            "password",
+            Base,
+            format!("Bootstrap: docker\nFrom: {private}\n{account}"),
+        ),
+        row(
+            "down",
+            Network,
+            "Bootstrap: docker\nFrom: 127.0.0.1:9/library/busybox\n",
+        ),
+    ]
+}
+
+fn wild_scripts() -> Vec<Row> {
+    use FailureKind::{Disk, Processes, Script, Time};
+    let rows = vec![
+        row("exit", Script, post("exit 3")).status(3),
+        row("forks", Processes, post("while true; do sleep 600 & done")),
+        row("sleeps", Time, post("sleep 600")),
+        row("writes", Disk, post("dd if=/dev/zero of=/big bs=1M")),
+        row("prints", Time, post("yes")),
+    ];
+    rows.into_iter().map(|row| row.section("%post")).collect()
+}
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
+fn bad_input_is_answered_with_the_right_kind_of_failure() -> anyhow::Result<()> {
+    let settings = LIMITS.to_owned();
+    let hub = Hub::start_with(Options {
+        workers: 2,
+        settings,
+        ..Options::default()
+    })?;
+    let forge = Forge::start()?;
+    let repository = forge.connect(&hub, "lab/bad")?;
+    let table = table(&hub);
+    for row in &table {
+        repository.write(&format!("Singularity.{}", row.tag), &row.recipe)?;
+    }
+
+    repository.push()?;
+    let builds = hub.finished_builds("lab/bad", table.len())?;
+
+    let mut wrong = Vec::new();
+    for row in &table {
+        let build = builds.iter().find(|build| build.tag.as_str() == row.tag);
+        wrong.extend(complaint(
+            &hub,
+            row,
+            build.expect("every recipe has a build"),
+        )?);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_nothing_is_left(&hub.data())
+}
+
+/// What is wrong with the failure of a build, if anything.
+fn complaint(hub: &Hub, row: &Row, build: &Build) -> anyhow::Result<Option<String>> {
+    let Some(failure) = build
+        .failure
+        .as_ref()
+        .filter(|_| build.state == BuildState::Failed)
+    else {
+        return Ok(Some(format!("{}: is {:?}", row.tag, build.state)));
+    };
+    let Failure {
+        kind,
+        section,
+        status,
+        line,
+        message,
+        ..
+    } = failure;
+    let right = *kind == row.kind
+        && (row.section.is_none() || section.as_deref() == row.section)
+        && (row.status.is_none() || *status == row.status)
+        && (row.line.is_none() || *line == row.line)
+        && !message.is_empty();
+    if !right {
+        return Ok(Some(format!(
+            "{}: {failure:?}\n{}",
+            row.tag,
+            hub.build_log(build)?
+        )));
+    }
+    let page = unescaped(&http::text(&hub.url(&format!("/builds/{}", build.id)))?);
+    let shown = page.contains(message.as_str()) && page.contains(kind.as_str());
+    Ok((!shown).then(|| format!("{}: its page does not say {message:?}", row.tag)))
+}
+
+fn unescaped(html: &str) -> String {
+    let entities = [
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+    ];
+    let named = [
+        ("&quot;", "\""),
+        ("&#x27;", "'"),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+    ];
+    let all = entities
+        .iter()
+        .chain(&named)
+        .chain(&[("&#38;", "&"), ("&amp;", "&")]);
+    all.fold(html.to_owned(), |text, (entity, character)| {
+        text.replace(entity, character)
+    })
+}
+
+/// The scratch folder of each worker is empty once no build runs.
+fn assert_nothing_is_left(data: &Path) -> anyhow::Result<()> {
+    let mut find = Command::new("find");
+    find.arg(data)
+        .args(["-path", "*/scratch/*/*", "-not", "-name", "*.lock"]);
+
+    let left = process::run(&mut find, Duration::from_mins(1))?.success()?;
+
+    assert_eq!(left, "");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
+fn a_full_disk_is_called_a_full_disk_and_nothing_is_left_on_it() -> anyhow::Result<()> {
+    let hub = Hub::start_with(Options {
+        workers: 0,
+        ..Options::default()
+    })?;
+    let small = SmallDisk::mount(&hub.folder().join("small"))?;
+    let definition = format!(
+        "Bootstrap: docker\nFrom: {}/library/debian:bookworm\n",
+        hub.world.registry
+    );
+    std::fs::write(hub.folder().join("Singularity"), definition)?;
+
+    let mut build = process::command_as(hub.world.user.as_deref(), "env");
+    for variable in ["TMPDIR", "HOME", "XDG_CACHE_HOME"] {
+        build.arg(format!("{variable}={}", small.0.display()));
+    }
+    build
+        .arg(&hub.world.cooperage)
+        .arg("build")
+        .arg(small.0.join("image.sif"));
+    build.arg("Singularity").current_dir(hub.folder());
+    let output = process::run(&mut build, Duration::from_mins(5))?;
+
+    assert!(!output.status.success());
+    let told = output.stderr.to_lowercase();
+    assert!(told.contains("disk") || told.contains("space"), "{told}");
+    assert!(!small.0.join("image.sif").exists());
+    Ok(())
+}
+
+/// A file system of 24 MiB; it is unmounted when it is dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir(folder)?;
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=24m,mode=1777", "tmpfs"])
+            .arg(folder);
+        process::run(&mut mount, Duration::from_secs(10))?.success()?;
+        Ok(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        match Command::new("umount").arg("--lazy").arg(&self.0).status() {
+            Ok(status) if status.success() => {}
+            other => eprintln!("unmounting {}: {other:?}", self.0.display()),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A pushed recipe with every section becomes an image that Apptainer pulls and runs.
+
+use std::path::Path;
+
+use cooperage_protocol::BuildState;
+use cooperage_tests::apptainer::apptainer;
+use cooperage_tests::{Forge, Hub, Options, http, process, pull};
+use reqwest::StatusCode;
+use reqwest::blocking::Response;
+
+const RECIPE: &str = r#"Bootstrap: docker
+From: debian:bookworm
+
+%setup
+    echo "made by setup" > "${APPTAINER_ROOTFS}/setup.txt"
+
+%files
+    data/greeting.txt /opt/greeting.txt
+    "data/with space.txt" /opt/spaced.txt
+
+%environment
+    export GREETING="hello from the environment"
+
+%post
+    apt-get update
+    apt-get install -y --no-install-recommends hello
+    rm -rf /var/lib/apt/lists/*
+    id -u > /opt/uid.txt
+
+%labels
+    Maintainer Tester
+    Version 1.0
+
+%runscript
+    echo "$GREETING: $*"
+    cat /opt/greeting.txt
+
+%startscript
+    exec sleep 60
+
+%help
+    Say hello with: run IMAGE NAME
+
+%test
+    test -x /usr/bin/hello
+    grep -q setup /setup.txt
+    echo "the test ran"
+"#;
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
+fn a_pushed_recipe_becomes_an_image_that_apptainer_pulls_and_runs() -> anyhow::Result<()> {
+    let port_of_shub = Options {
+        host: "127.0.0.7",
+        port: Some(80),
+        ..Options::default()
+    };
+    let mut hub = Hub::start_with(port_of_shub)?;
+    let forge = Forge::start()?;
+    let repository = forge.connect(&hub, "lab/tool")?;
+    repository.write("Singularity", RECIPE)?;
+    repository.write("data/greeting.txt", "greetings from a file\n")?;
+    repository.write("data/with space.txt", "spaced\n")?;
+
+    repository.push()?;
+    let builds = hub.finished_builds("lab/tool", 1)?;
+
+    assert_eq!(builds.len(), 1);
+    let log = hub.build_log(&builds[0])?;
+    assert_eq!(
+        builds[0].state,
+        BuildState::Succeeded,
+        "{:?}\n{log}",
+        builds[0].failure
+    );
+    assert!(log.contains("the test ran"), "{log}");
+    assert_nothing_runs_as_root(&mut hub)?;
+    assert_http_serves_pieces(&hub, builds[0].image.as_ref().map_or(0, |image| image.size))?;
+    let folder = hub.folder();
+    let pulled = format!("shub://{}/lab/tool", hub.address().trim_end_matches(":80"));
+    apptainer(folder, &["pull", "by-shub.sif", &pulled])?.success()?;
+    let image = pull::manifest(&hub, "lab/tool:latest")?
+        .expect("latest is published")
+        .image;
+    apptainer(folder, &["pull", "by-http.sif", &image])?.success()?;
+    let expected = builds[0]
+        .image
+        .as_ref()
+        .map(|image| image.digest.to_string());
+    for name in ["by-shub.sif", "by-http.sif"] {
+        let bytes = std::fs::read(folder.join(name))?;
+        assert_eq!(Some(pull::sha256(&bytes)), expected, "{name}");
+    }
+    assert_it_runs(folder, "by-shub.sif")?;
+    assert_it_can_be_inspected(folder, "by-shub.sif")
+}
+
+fn assert_nothing_runs_as_root(hub: &mut Hub) -> anyhow::Result<()> {
+    let hub = hub.process()?.id();
+    for (id, name) in [process::descendants(hub)?, vec![(hub, "hub".to_owned())]].concat() {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let user = status
+            .lines()
+            .find(|line| line.starts_with("Uid:"))
+            .unwrap_or("Uid:\t-");
+        assert!(
+            !user.split('\t').any(|id| id == "0"),
+            "{name} runs as root: {user}"
+        );
+    }
+    Ok(())
+}
+
+fn assert_http_serves_pieces(hub: &Hub, size: u64) -> anyhow::Result<()> {
+    let url = pull::manifest(hub, "lab/tool:latest")?
+        .expect("latest is published")
+        .image;
+    let client = http::client()?;
+
+    let whole = client.head(&url).send()?;
+    let etag = whole.headers()["etag"].clone();
+    let piece = client.get(&url).header("Range", "bytes=64-127").send()?;
+    let same = client
+        .get(&url)
+        .header("Range", "bytes=-10")
+        .header("If-Range", &etag)
+        .send()?;
+    let other = client
+        .get(&url)
+        .header("Range", "bytes=0-9")
+        .header("If-Range", "\"x\"")
+        .send()?;
+    let beyond = client
+        .get(&url)
+        .header("Range", format!("bytes={size}-"))
+        .send()?;
+
+    assert_eq!(length_of(&whole), size);
+    assert_eq!(
+        (piece.status(), length_of(&piece)),
+        (StatusCode::PARTIAL_CONTENT, 64)
+    );
+    assert_eq!(
+        (same.status(), length_of(&same)),
+        (StatusCode::PARTIAL_CONTENT, 10)
+    );
+    assert_eq!((other.status(), length_of(&other)), (StatusCode::OK, size));
+    assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    assert!(!etag.to_str()?.starts_with("W/"), "{etag:?} is strong");
+    Ok(())
+}
+
+fn length_of(answer: &Response) -> u64 {
+    let length = answer
+        .headers()
+        .get("content-length")
+        .and_then(|text| text.to_str().ok());
+    length
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
+}
+
+fn assert_it_runs(folder: &Path, image: &str) -> anyhow::Result<()> {
+    let ran = apptainer(folder, &["run", image, "world"])?.success()?;
+    let hello = apptainer(folder, &["exec", image, "hello", "-t"])?.success()?;
+    let files = [
+        "exec",
+        image,
+        "cat",
+        "/setup.txt",
+        "/opt/spaced.txt",
+        "/opt/uid.txt",
+    ];
+    let files = apptainer(folder, &files)?.success()?;
+    let tested = apptainer(folder, &["test", image])?.success()?;
+
+    assert_eq!(
+        ran,
+        "hello from the environment: world\ngreetings from a file\n"
+    );
+    assert_eq!(hello, "hello, world\n");
+    assert_eq!(files, "made by setup\nspaced\n0\n");
+    assert_eq!(tested, "the test ran\n");
+    Ok(())
+}
+
+fn assert_it_can_be_inspected(folder: &Path, image: &str) -> anyhow::Result<()> {
+    let inspect = |what| apptainer(folder, &["inspect", what, image])?.success();
+
+    assert!(inspect("--labels")?.contains("Maintainer: Tester"));
+    assert!(inspect("--runscript")?.contains("cat /opt/greeting.txt"));
+    assert!(inspect("--startscript")?.contains("exec sleep 60"));
+    assert!(inspect("--environment")?.contains("hello from the environment"));
+    assert!(inspect("--test")?.contains("grep -q setup /setup.txt"));
+    assert!(inspect("--helpfile")?.contains("Say hello with"));
+    assert_eq!(inspect("--deffile")?.trim_end(), RECIPE.trim_end());
+    Ok(())
+}
