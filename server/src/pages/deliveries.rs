@@ -4,7 +4,9 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::response::Redirect;
 use axum::routing::get;
+use cooperage_protocol::DeliveryId;
 
 use super::{Layout, collection, format};
 use crate::auth::Viewer;
@@ -17,7 +19,9 @@ const SHOWN: i64 = 100;
 
 /// The route of deliveries.
 pub(super) fn router() -> Router<Hub> {
-    Router::new().route("/{owner}/{repository}/deliveries", get(show))
+    Router::new()
+        .route("/{owner}/{repository}/deliveries", get(show))
+        .route("/deliveries/{id}", get(find))
 }
 
 #[derive(Template, WebTemplate)]
@@ -42,6 +46,14 @@ async fn show(
         webhook_url: super::url(&hub, &format!("/webhooks/{}", collection.forge)),
         collection,
     })
+}
+
+/// The address that a webhook is answered with: the place of the delivery on its page.
+async fn find(State(hub): State<Hub>, Path(id): Path<String>) -> Result<Redirect, Error> {
+    let missing = || Error::NotFound(format!("there is no delivery {id:?}"));
+    let delivery: DeliveryId = id.parse().map_err(|_| missing())?;
+    let name = views::collection_of_delivery(&hub.db, delivery).await?.ok_or_else(missing)?;
+    Ok(Redirect::to(&format!("/{name}/deliveries#{delivery}")))
 }
 
 /// The look of a state of a delivery.

@@ -4,6 +4,7 @@ mod admin;
 mod conditional;
 mod download;
 mod events;
+mod health;
 mod login;
 mod shub;
 mod static_files;
@@ -24,6 +25,7 @@ pub fn router(hub: Hub) -> Router {
         .merge(admin::router())
         .merge(download::router())
         .merge(events::router())
+        .merge(health::router())
         .merge(login::router())
         .merge(shub::router())
         .merge(static_files::router())

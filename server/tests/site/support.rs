@@ -235,11 +235,7 @@ pub fn hub(db: PgPool, folder: &Path, public_url: &str) -> Hub {
         "data": folder, "database_url": "postgres:///", "public_url": public_url,
     });
     let config: Config = serde_json::from_value(settings).unwrap();
-    Hub {
-        config: Arc::new(config),
-        db,
-        store: Store::open(&folder.join("store")).unwrap(),
-    }
+    Hub::new(config, db, Store::open(&folder.join("store")).unwrap())
 }
 
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
