@@ -99,7 +99,7 @@ impl LoginLimit {
     fn is_reached(&self, name: &str) -> bool {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failures.retain(|_, times| {
-            times.retain(|time| time.elapsed() < Duration::from_secs(60));
+            times.retain(|time| time.elapsed() < Duration::from_mins(1));
             !times.is_empty()
         });
         failures
@@ -131,16 +131,12 @@ pub async fn log_in(
     }
     let account = users::find_admin(db, &name).await?;
     let user = account.as_ref().map(|account| account.id);
-    match (
-        verify(account.map(|account| account.password_hash), password).await?,
-        user,
-    ) {
-        (true, Some(user)) => begin_session(db, user).await,
-        _ => {
-            limit.note_failure(&name);
-            Err(Error::Unauthorized("name or password is wrong"))
-        }
+    let is_right = verify(account.map(|account| account.password_hash), password).await?;
+    if let Some(user) = user.filter(|_| is_right) {
+        return begin_session(db, user).await;
     }
+    limit.note_failure(&name);
+    Err(Error::Unauthorized("name or password is wrong"))
 }
 
 /// An unknown name costs as much time as a known one, so that names cannot be told apart.

@@ -56,7 +56,7 @@ impl BuildPage {
 
     fn phase_duration(&self, phase: &PhaseRow) -> String {
         let end = phase.ended_at.or(self.build.finished_at);
-        format::duration(&phase.started_at, &end)
+        format::duration(&phase.started_at, end.as_ref())
     }
 
     fn has_attempts(&self) -> bool {

@@ -25,7 +25,6 @@ pub(crate) async fn show_errors(request: Request, next: Next) -> Response {
     let is_browser = accepts_html(request.headers());
     let response = next.run(request).await;
     match find_problem(response).await {
-        Found::Nothing(response) => response,
         Found::Problem(problem, response) if is_browser => as_page(problem, &response),
         Found::Problem(problem, response) if response.extensions().get::<Problem>().is_none() => {
             with_body(
@@ -34,7 +33,7 @@ pub(crate) async fn show_errors(request: Request, next: Next) -> Response {
                 "application/problem+json",
             )
         }
-        Found::Problem(_, response) => response,
+        Found::Nothing(response) | Found::Problem(_, response) => response,
     }
 }
 

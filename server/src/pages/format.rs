@@ -3,7 +3,6 @@
 use std::borrow::Borrow;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use cooperage_protocol::BuildState;
 
 /// A size with three digits at most: `748 MiB`, `3.3 GiB`.
 pub(super) fn bytes(size: impl Borrow<u64>) -> String {
@@ -49,8 +48,8 @@ pub(super) fn utc(at: &DateTime<Utc>) -> String {
 }
 
 /// How long something took, or has taken so far.
-pub(super) fn duration(start: &DateTime<Utc>, end: &Option<DateTime<Utc>>) -> String {
-    let taken = end.unwrap_or_else(Utc::now) - start;
+pub(super) fn duration(start: &DateTime<Utc>, end: Option<&DateTime<Utc>>) -> String {
+    let taken = end.copied().unwrap_or_else(Utc::now) - start;
     let seconds = taken.max(TimeDelta::zero()).num_seconds();
     match seconds {
         ..1 => "under 1 s".to_owned(),
@@ -77,11 +76,6 @@ pub(super) fn git_ref(name: &str) -> &str {
         .trim_start_matches("refs/tags/")
 }
 
-/// The state in one word.
-pub(super) fn state(state: &BuildState) -> &'static str {
-    state.as_str()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +87,7 @@ mod tests {
             (1023, "1023 B"),
             (1536, "1.5 KiB"),
             (10_240, "10 KiB"),
-            (3_543_348_019, "3.3 GiB"),
+            (3_600_000_000, "3.3 GiB"),
             (u64::from(u32::MAX) * 1024, "4095 GiB"),
         ] {
             assert_eq!(bytes(size), text);
@@ -110,7 +104,7 @@ mod tests {
             (7260, "2 h 1 min"),
         ] {
             assert_eq!(
-                duration(&start, &Some(start + TimeDelta::seconds(seconds))),
+                duration(&start, Some(&(start + TimeDelta::seconds(seconds)))),
                 text
             );
         }

@@ -48,6 +48,6 @@ async fn show(State(hub): State<Hub>, viewer: Viewer) -> Result<QueuePage, Error
 }
 
 /// A worker asks for builds at least once a minute.
-fn is_away(seen_at: &Option<DateTime<Utc>>) -> bool {
-    seen_at.is_none_or(|seen_at| Utc::now() - seen_at > TimeDelta::minutes(2))
+fn is_away(seen_at: Option<&DateTime<Utc>>) -> bool {
+    seen_at.is_none_or(|seen_at| Utc::now() - *seen_at > TimeDelta::minutes(2))
 }

@@ -21,7 +21,7 @@ fn log_of(stream: &str) -> (String, String) {
                 text += &serde_json::from_str::<String>(data).unwrap();
             }
             if let Some(last) = line.strip_prefix("id: ") {
-                id = last.to_owned();
+                last.clone_into(&mut id);
             }
         }
     }

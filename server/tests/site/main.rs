@@ -1,5 +1,9 @@
 //! The hub as browsers and clients see it: its real router over a real database and real files.
-#![expect(unreachable_pub, reason = "this is a program of tests, not a library")]
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "this is a program of tests, not a library"
+)]
 
 mod admin;
 mod events;

@@ -7,6 +7,9 @@ use sqlx::PgPool;
 
 use crate::support::{COMMIT, Site, request};
 
+/// Headers of a request, and status and length of its answer.
+type Row<'a> = (&'a [(&'a str, &'a str)], StatusCode, usize);
+
 fn content() -> Vec<u8> {
     (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
 }
@@ -70,7 +73,7 @@ async fn what_is_known_outdated_or_past_the_end_is_answered_so(db: PgPool) {
         .header("last-modified")
         .to_owned();
 
-    let table: [(&[(&str, &str)], StatusCode, usize); 6] = [
+    let table: [Row; 6] = [
         (&[("if-none-match", &etag)], StatusCode::NOT_MODIFIED, 0),
         (
             &[("if-modified-since", &modified)],
