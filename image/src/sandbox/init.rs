@@ -112,6 +112,7 @@ fn not_startable(program: &str, error: &io::Error) -> Failure {
 }
 
 /// How the script's own process ended.
+#[derive(Clone, Copy)]
 enum Ended {
     Status(i32),
     Exceeded(Exceeded),
@@ -121,6 +122,10 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
     let raw = rustix::process::Pid::from_raw(main.as_raw());
     let handle = raw.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     loop {
+        // Before the dead are taken leave of: they take the places of the living, too.
+        if let Some(exceeded) = watch.look() {
+            return Ok(Ended::Exceeded(exceeded));
+        }
         if let Some(status) = reap(main)? {
             // A shell that cannot fork gives up before anybody looks; its children are still there.
             let is_crowded = status != 0 && watch.is_at_process_limit();
@@ -130,9 +135,6 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
             } else {
                 Ended::Status(status)
             });
-        }
-        if let Some(exceeded) = watch.look() {
-            return Ok(Ended::Exceeded(exceeded));
         }
         let mut waiting: Vec<PollFd<'_>> = handle
             .iter()

@@ -267,7 +267,7 @@ fn keep_to_ourselves() -> Result<(), Failure> {
         .map_err(machine("keeping mounts private"))
 }
 
-/// <https://man7.org/linux/man-pages/man2/pivot_root.2.html>, "pivot_root(".", ".")".
+/// <https://man7.org/linux/man-pages/man2/pivot_root.2.html>: both arguments are the folder itself.
 fn become_root(tree: &OwnedFd) -> Result<(), Failure> {
     let changing = "changing the root directory";
     attach(tree, Path::new("/"))?;
