@@ -21,8 +21,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const FOR_ONE_ID: [&str; 4] = [
     "--aptopt=APT::Sandbox::User \"root\"",
     "--skip=chroot/mount/dev",
-    "--setup-hook=mkdir -p \"$1/dev\" && mount --rbind /dev \"$1/dev\"",
-    "--customize-hook=umount --lazy \"$1/dev\"",
+    "--setup-hook=mkdir -p \"$1/dev\"; for name in null zero full random urandom tty; do \
+     : > \"$1/dev/$name\" && mount --bind \"/dev/$name\" \"$1/dev/$name\"; done",
+    "--customize-hook=for name in null zero full random urandom tty; do \
+     umount --lazy \"$1/dev/$name\" && rm \"$1/dev/$name\"; done",
 ];
 
 /// What a definition says of its Debian.
