@@ -93,7 +93,14 @@ mod tests {
     #[test]
     fn wrong_algorithms_lengths_and_capitals_are_refused() {
         let capitals = EMPTY.replace("e3b0", "E3B0");
-        for text in ["", "sha256:", "sha512:00", "sha256:zz", &EMPTY[..70], capitals.as_str()] {
+        for text in [
+            "",
+            "sha256:",
+            "sha512:00",
+            "sha256:zz",
+            &EMPTY[..70],
+            capitals.as_str(),
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

@@ -27,7 +27,11 @@ pub struct Extent {
 impl Layout {
     /// The layout of an image that is one object.
     pub fn of_one_object(object: Digest, length: u64) -> Self {
-        Self(vec![Extent { object, offset: 0, length }])
+        Self(vec![Extent {
+            object,
+            offset: 0,
+            length,
+        }])
     }
 
     /// The size of the image in bytes.

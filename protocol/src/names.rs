@@ -76,7 +76,10 @@ impl FromStr for CollectionName {
         if is_path || !is_name(owner, 39, "-") || !is_name(repository, 64, "-_.") {
             return Err(invalid());
         }
-        Ok(Self { owner: owner.to_owned(), repository: repository.to_owned() })
+        Ok(Self {
+            owner: owner.to_owned(),
+            repository: repository.to_owned(),
+        })
     }
 }
 
@@ -139,7 +142,9 @@ mod tests {
 
     #[test]
     fn names_that_no_client_could_ask_for_are_refused() {
-        for text in ["", "lab", "lab/", "/tool", "lab/a/b", "l_b/tool", "lab/t ol", "lab/.."] {
+        for text in [
+            "", "lab", "lab/", "/tool", "lab/a/b", "l_b/tool", "lab/t ol", "lab/..",
+        ] {
             assert!(text.parse::<CollectionName>().is_err(), "{text}");
         }
         for text in ["", "a b", "a/b", "a:b", &"x".repeat(65)] {

@@ -17,6 +17,16 @@ use crate::sandbox::{self, Network, ScriptRun, Section, Workspace};
 
 const PROGRAM: &str = "/usr/bin/mmdebstrap";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// apt cannot become another user, and terminals cannot belong to the group of terminals: the
+/// sandbox's own are shown instead of fresh ones.
+const FOR_ONE_ID: [&str; 4] = [
+    "--aptopt=APT::Sandbox::User \"root\"",
+    "--skip=chroot/mount/dev",
+    "--setup-hook=mkdir -p \"$1/dev\"; for name in null zero full random urandom tty; do \
+     : > \"$1/dev/$name\" && mount --bind \"/dev/$name\" \"$1/dev/$name\"; done",
+    "--customize-hook=for name in null zero full random urandom tty; do \
+     umount --lazy \"$1/dev/$name\" && rm \"$1/dev/$name\"; done",
+];
 
 /// What surrounds the work.
 #[derive(Debug)]
@@ -83,7 +93,7 @@ fn command(release: &Debootstrap, is_single: bool) -> Result<Vec<String>, Error>
         command.push(format!("--include={package}"));
     }
     if is_single {
-        command.push("--aptopt=APT::Sandbox::User \"root\"".to_owned());
+        command.extend(FOR_ONE_ID.map(str::to_owned));
     }
     command.extend([
         release.os_version.clone(),

@@ -205,10 +205,7 @@ fn variable(name: &str) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    value
-        .chars()
-        .flat_map(|character| escape(character))
-        .collect()
+    value.chars().flat_map(escape).collect()
 }
 
 fn escape(character: char) -> impl Iterator<Item = char> {

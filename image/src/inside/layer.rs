@@ -19,17 +19,15 @@ pub(super) fn apply(
     layer::apply(input, Path::new("/"), &mut ledger, &options)?;
 
     let mut text = Vec::new();
-    ledger.write(&mut text).map_err(Failure::io("writing", "ledger"))?;
+    ledger
+        .write(&mut text)
+        .map_err(Failure::io("writing", "ledger"))?;
     let text = String::from_utf8(text).map_err(|error| Failure::machine("ledger", error))?;
     Ok(Reply::Ledger(text))
 }
 
 /// Writes the tree as a tar archive.
-pub(super) fn stream(
-    latest: Option<i64>,
-    ledger: &str,
-    output: impl Write,
-) -> Result<(), Failure> {
+pub(super) fn stream(latest: Option<i64>, ledger: &str, output: impl Write) -> Result<(), Failure> {
     let ledger = parse(ledger)?;
     layer::stream_tree(Path::new("/"), &ledger, output, StreamOptions { latest })?;
     Ok(())

@@ -20,9 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use copy::CopyTarget;
 pub use loan::Loan;
 
-use crate::metadata::{
-    self, AppOfStage, BaseKind, InspectFacts, MetadataOfStage, OciConfig,
-};
+use crate::metadata::{self, AppOfStage, BaseKind, InspectFacts, MetadataOfStage, OciConfig};
 use crate::sandbox::Failure;
 
 /// A piece of work on a root file system.
@@ -105,12 +103,17 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
         Task::ApplyLayer { diff_id, ledger } => return layer::apply(diff_id, &ledger, input),
         Task::StreamTree { latest, ledger } => layer::stream(latest, &ledger, output()?)?,
         Task::InstallBase(kind) => metadata::install_base(root, kind)?,
-        Task::InstallConfig { config, include_cmd } => {
+        Task::InstallConfig {
+            config,
+            include_cmd,
+        } => {
             metadata::install_oci_config(root, &config, include_cmd)?;
         }
         Task::InstallApps(apps) => metadata::install_apps(root, &apps)?,
         Task::InstallStage(stage) => {
-            return Ok(Reply::Facts(Box::new(metadata::install_stage(root, &stage)?)));
+            return Ok(Reply::Facts(Box::new(metadata::install_stage(
+                root, &stage,
+            )?)));
         }
         Task::ReadFile { path, largest } => return read_file(&path, largest).map(Reply::File),
         Task::List { folder } => return list(&folder).map(Reply::Names),
@@ -135,7 +138,9 @@ fn read_file(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, Failure> {
         .map_err(Failure::io("reading", path))?;
     if content.len() as u64 > largest {
         let path = path.display();
-        return Err(Failure::input(format!("{path} of the image is larger than {largest} bytes")));
+        return Err(Failure::input(format!(
+            "{path} of the image is larger than {largest} bytes"
+        )));
     }
     Ok(Some(content))
 }
@@ -145,8 +150,10 @@ fn list(folder: &Path) -> Result<Vec<String>, Failure> {
         return Ok(Vec::new());
     }
     let entries = fs::read_dir(folder).map_err(Failure::io("reading", folder))?;
-    let mut names: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     names.sort();
     Ok(names)
 }

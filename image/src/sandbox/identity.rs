@@ -117,8 +117,8 @@ impl Mapping {
 
     /// Gives the namespace of a process its ids.
     pub(super) fn write(&self, pid: u32) -> Result<(), Error> {
-        let uids = self.lines(self.root.0, self.rest.map(|(uids, _)| uids));
-        let gids = self.lines(self.root.1, self.rest.map(|(_, gids)| gids));
+        let uids = lines(self.root.0, self.rest.map(|(uids, _)| uids));
+        let gids = lines(self.root.1, self.rest.map(|(_, gids)| gids));
         if self.writer == Writer::Helpers {
             run_helper("newuidmap", pid, &uids)?;
             return run_helper("newgidmap", pid, &gids);
@@ -129,12 +129,12 @@ impl Mapping {
         write_file(pid, "uid_map", &uids)?;
         write_file(pid, "gid_map", &gids)
     }
+}
 
-    fn lines(&self, root: u32, rest: Option<Extent>) -> String {
-        match rest {
-            None => format!("0 {root} 1\n"),
-            Some(Extent { first, count }) => format!("0 {root} 1\n1 {first} {count}\n"),
-        }
+fn lines(root: u32, rest: Option<Extent>) -> String {
+    match rest {
+        None => format!("0 {root} 1\n"),
+        Some(Extent { first, count }) => format!("0 {root} 1\n1 {first} {count}\n"),
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
             writer: Writer::Root,
         };
 
-        let lines = mapping.lines(mapping.root.0, mapping.rest.map(|(uids, _)| uids));
+        let lines = lines(mapping.root.0, mapping.rest.map(|(uids, _)| uids));
 
         assert_eq!(lines, "0 1879048192 1\n1 1879048193 65535\n");
     }

@@ -30,13 +30,6 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 /// Runs a script to its end, or to a limit.
 pub(super) fn run(job: &Job) -> Result<Report, Failure> {
     mounts::enter_sandbox(job.section)?;
-    let has_counted_limits = job.limits.memory.or(job.limits.processes).is_some();
-    if has_counted_limits && !usage::can_be_measured() {
-        return Err(Failure::machine(
-            "limiting memory and processes",
-            "no own /proc is allowed",
-        ));
-    }
     write_script(job)?;
     confine(job)?;
 
@@ -112,6 +105,7 @@ fn not_startable(program: &str, error: &io::Error) -> Failure {
 }
 
 /// How the script's own process ended.
+#[derive(Clone, Copy)]
 enum Ended {
     Status(i32),
     Exceeded(Exceeded),
@@ -121,6 +115,10 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
     let raw = rustix::process::Pid::from_raw(main.as_raw());
     let handle = raw.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     loop {
+        // Before the dead are taken leave of: they take the places of the living, too.
+        if let Some(exceeded) = watch.look() {
+            return Ok(Ended::Exceeded(exceeded));
+        }
         if let Some(status) = reap(main)? {
             // A shell that cannot fork gives up before anybody looks; its children are still there.
             let is_crowded = status != 0 && watch.is_at_process_limit();
@@ -130,9 +128,6 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
             } else {
                 Ended::Status(status)
             });
-        }
-        if let Some(exceeded) = watch.look() {
-            return Ok(Ended::Exceeded(exceeded));
         }
         let mut waiting: Vec<PollFd<'_>> = handle
             .iter()

@@ -34,7 +34,7 @@ impl Lent {
             let (path, content) = APT_STAYS_ROOT;
             loans.push(Loan::add(path, content.as_bytes().to_vec()));
         }
-        match perform(workspace, Task::Lend(loans))? {
+        match perform(workspace, &Task::Lend(loans))? {
             Reply::Lent(loans) => Ok(Self(loans)),
             other => Err(Error::Internal(format!(
                 "lending was answered by {other:?}"
@@ -44,12 +44,12 @@ impl Lent {
 
     /// Puts back what was there before, unless the script put something else there.
     pub(super) fn take_back(self, workspace: &Workspace) -> Result<(), Error> {
-        perform(workspace, Task::TakeBack(self.0)).map(|_| ())
+        perform(workspace, &Task::TakeBack(self.0)).map(|_| ())
     }
 }
 
-fn perform(workspace: &Workspace, task: Task) -> Result<Reply, Error> {
+fn perform(workspace: &Workspace, task: &Task) -> Result<Reply, Error> {
     workspace
         .namespace()
-        .perform(&workspace.rootfs(), &task, Streams::default())
+        .perform(&workspace.rootfs(), task, Streams::default())
 }

@@ -18,11 +18,15 @@ pub(super) fn set(limits: &Limits) -> Result<(), Failure> {
     lower(Resource::RLIMIT_FSIZE, limits.disk)?;
     lower(
         Resource::RLIMIT_DATA,
-        limits.memory.map(|memory| 2 * memory + MEMORY_SLACK),
+        limits
+            .memory
+            .map(|memory| memory.saturating_mul(2).saturating_add(MEMORY_SLACK)),
     )?;
     lower(
         Resource::RLIMIT_NPROC,
-        limits.processes.map(|count| count + PROCESS_SLACK),
+        limits
+            .processes
+            .map(|count| count.saturating_add(PROCESS_SLACK)),
     )?;
     // When the whole machine runs out of memory, the sandbox goes first.
     let path = "/proc/self/oom_score_adj";

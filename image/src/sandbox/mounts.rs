@@ -1,12 +1,13 @@
 //! What a process in the sandbox sees: the file systems, and how they are restricted.
 
+mod host;
 mod restrict;
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::CWD;
@@ -15,6 +16,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
+use self::host::Host;
 use super::child::machine;
 use super::failure::Failure;
 use super::script::Section;
@@ -30,43 +32,6 @@ pub(super) const CONTEXT: &str = "context";
 pub(super) const TMP: &str = "tmp";
 pub(super) const VAR_TMP: &str = "var-tmp";
 
-/// What `%setup` sees of the machine: its programs and what they need, nobody's data.
-const HOST_FOLDERS: [&str; 8] = [
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/nix/store",
-];
-const HOST_SETTINGS: [&str; 24] = [
-    "alternatives",
-    "apt/trusted.gpg.d",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "debian_version",
-    "gai.conf",
-    "group",
-    "host.conf",
-    "hosts",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "mime.types",
-    "nsswitch.conf",
-    "os-release",
-    "passwd",
-    "perl",
-    "pki",
-    "protocols",
-    "resolv.conf",
-    "services",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const DEVICE_LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
@@ -123,13 +88,6 @@ struct Trees {
     tmp: OwnedFd,
     var_tmp: OwnedFd,
     host: Option<Host>,
-}
-
-struct Host {
-    folders: Vec<(String, OwnedFd)>,
-    links: Vec<(String, PathBuf)>,
-    rootfs: OwnedFd,
-    context: Option<OwnedFd>,
 }
 
 const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
@@ -227,39 +185,6 @@ impl Trees {
     }
 }
 
-impl Host {
-    fn gather() -> Result<Self, Failure> {
-        let settings = HOST_SETTINGS.iter().map(|name| format!("/etc/{name}"));
-        let paths = HOST_FOLDERS
-            .iter()
-            .map(|path| (*path).to_owned())
-            .chain(settings);
-        let (mut folders, mut links) = (Vec::new(), Vec::new());
-        for path in paths {
-            match fs::read_link(&path) {
-                Ok(target) if !path.ends_with("/resolv.conf") => links.push((path, target)),
-                _ if Path::new(&path).exists() => {
-                    let tree = clone_of(&path)?;
-                    folders.push((path, tree));
-                }
-                _ => {}
-            }
-        }
-        let has_context = Path::new(CONTEXT).is_dir();
-        let context = if has_context {
-            Some(clone_of(CONTEXT)?)
-        } else {
-            None
-        };
-        Ok(Self {
-            folders,
-            links,
-            rootfs: clone_of(ROOTFS)?,
-            context,
-        })
-    }
-}
-
 /// What we mount must not appear outside, nor the other way round.
 fn keep_to_ourselves() -> Result<(), Failure> {
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
@@ -267,7 +192,7 @@ fn keep_to_ourselves() -> Result<(), Failure> {
         .map_err(machine("keeping mounts private"))
 }
 
-/// <https://man7.org/linux/man-pages/man2/pivot_root.2.html>, "pivot_root(".", ".")".
+/// <https://man7.org/linux/man-pages/man2/pivot_root.2.html>: both arguments are the folder itself.
 fn become_root(tree: &OwnedFd) -> Result<(), Failure> {
     let changing = "changing the root directory";
     attach(tree, Path::new("/"))?;

@@ -213,6 +213,7 @@ impl Drop for Helper {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(super) fn broken(error: io::Error) -> Error {
     Error::Internal(format!("helper of the sandbox went away: {error}"))
 }

@@ -248,7 +248,7 @@ fn reason_to_stop(run: &ScriptRun<'_>, cancel: &Cancel) -> Option<Error> {
         limit_error(
             run.section,
             FailureKind::Time,
-            format!("time limit{limit} is over"),
+            &format!("time limit{limit} is over"),
         )
     })
 }
@@ -278,7 +278,7 @@ fn verdict(run: &ScriptRun<'_>, report: Report) -> Result<(), Error> {
             )
         }
     };
-    Err(limit_error(section, kind, message))
+    Err(limit_error(section, kind, &message))
 }
 
 fn bytes_over(what: &str, limit: Option<u64>) -> String {
@@ -288,7 +288,7 @@ fn bytes_over(what: &str, limit: Option<u64>) -> String {
     )
 }
 
-fn limit_error(section: Section, kind: FailureKind, message: String) -> Error {
+fn limit_error(section: Section, kind: FailureKind, message: &str) -> Error {
     let name = section.as_str();
     Error::Limit {
         kind,

@@ -177,7 +177,7 @@ fn forbidden(section: Section) -> Result<Rules, seccompiler::BackendError> {
             1,
             SeccompCmpArgLen::Qword,
             is_request,
-            u64::from(request),
+            request,
         )])
     });
     rules.insert(

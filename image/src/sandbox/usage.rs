@@ -11,11 +11,6 @@ use nix::sys::statvfs::statvfs;
 const OURSELVES: &str = "1";
 const PAGE: u64 = 4096;
 
-/// Whether `/proc` shows this namespace: only then can anything be counted.
-pub(super) fn can_be_measured() -> bool {
-    fs::read_link("/proc/self").is_ok_and(|target| target == Path::new(OURSELVES))
-}
-
 /// Processes and threads, this one left out.
 pub(super) fn processes() -> u64 {
     each_process()

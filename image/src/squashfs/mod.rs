@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::inside::Task;
 use crate::sandbox::{Namespace, Output, Streams};
 
-/// Kernels attach images in whole pages.
+/// Kernels attach images in whole pages: a tail that is none would be lost.
 const ALIGNMENT: u64 = 4096;
 /// Level 9 takes three times as long for half a percent.
 const COMPRESSION: [&str; 4] = ["--compressor", "gzip", "--comp-extra", "level=6"];

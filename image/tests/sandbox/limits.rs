@@ -125,7 +125,7 @@ fn many_files_reach_the_disk_limit() {
 fn a_modest_script_keeps_all_limits() {
     let machine = Machine::new(Identity::Auto);
     let limits = Limits {
-        time: Some(Duration::from_secs(60)),
+        time: Some(Duration::from_mins(1)),
         memory: Some(256 * MIB),
         processes: Some(40),
         disk: Some(64 * MIB),

@@ -14,6 +14,7 @@ pub(crate) struct Machine {
     pub(crate) workspace: Option<Workspace>,
     pub(crate) scratch: TempDir,
     pub(crate) context: TempDir,
+    pub(crate) network: Network,
 }
 
 /// How a script ended, and what it said.
@@ -38,6 +39,7 @@ impl Machine {
             workspace: Some(workspace),
             scratch,
             context,
+            network: Network::Host,
         };
         machine
             .copy(&[("/bin/busybox", "/bin/busybox"), ("etc", "/etc")])
@@ -97,7 +99,7 @@ impl Machine {
                 "/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             )],
             context: (section == Section::Setup).then(|| self.context.path()),
-            network: Network::Host,
+            network: self.network,
             limits,
             deadline: limits.time.map(|time| Instant::now() + time),
         };

@@ -4,7 +4,7 @@ use std::fs;
 
 use cooperage_image::Error;
 use cooperage_image::inside::{Reply, Task};
-use cooperage_image::sandbox::{self, Identity, Namespace, Section, Streams, Workspace};
+use cooperage_image::sandbox::{self, Identity, Namespace, Network, Section, Streams, Workspace};
 
 use crate::Case;
 use crate::machine::{IDENTITIES, Machine, is_empty};
@@ -47,6 +47,10 @@ pub(crate) const CASES: &[Case] = &[
     (
         "owners can be changed with one id too",
         owners_can_be_changed,
+    ),
+    (
+        "a script without network has no interface",
+        a_script_without_network_has_no_interface,
     ),
     ("devices seem to be made", devices_seem_to_be_made),
     (
@@ -198,6 +202,18 @@ fn owners_can_be_changed() {
         let is_single = machine.workspace().namespace().is_single();
         assert_eq!(said, if is_single { "0:0\n" } else { "42:43\n" });
     }
+}
+
+fn a_script_without_network_has_no_interface() {
+    let mut machine = Machine::new(Identity::Auto);
+    machine.network = Network::None;
+
+    let said = machine
+        .run(Section::Post, "busybox tail -n +3 /proc/net/dev")
+        .said();
+
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.trim_start().starts_with("lo:"), "{said}");
 }
 
 fn devices_seem_to_be_made() {

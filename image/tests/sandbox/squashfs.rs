@@ -1,5 +1,6 @@
 //! Trees become squashfs files and come back.
 
+use std::fmt::Write;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -55,10 +56,8 @@ fn listing(image: &Path, scratch: &Path) -> String {
         );
         let path = entry.path().unwrap().display().to_string();
         let kind = header.entry_type();
-        lines += &format!(
-            "{path} {uid}:{gid} {mode:o} {kind:?} {}\n",
-            header.mtime().unwrap()
-        );
+        let time = header.mtime().unwrap();
+        writeln!(lines, "{path} {uid}:{gid} {mode:o} {kind:?} {time}").unwrap();
     }
     lines
 }

@@ -52,7 +52,9 @@ async fn show(
 async fn find(State(hub): State<Hub>, Path(id): Path<String>) -> Result<Redirect, Error> {
     let missing = || Error::NotFound(format!("there is no delivery {id:?}"));
     let delivery: DeliveryId = id.parse().map_err(|_| missing())?;
-    let name = views::collection_of_delivery(&hub.db, delivery).await?.ok_or_else(missing)?;
+    let name = views::collection_of_delivery(&hub.db, delivery)
+        .await?
+        .ok_or_else(missing)?;
     Ok(Redirect::to(&format!("/{name}/deliveries#{delivery}")))
 }
 

@@ -14,6 +14,8 @@ pub(super) fn router() -> Router<Hub> {
 
 /// 200 when requests can be answered, that is when Postgres answers.
 async fn check(State(hub): State<Hub>) -> Result<&'static str, Error> {
-    sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&hub.db).await?;
+    sqlx::query_scalar!(r#"SELECT 1 AS "one!""#)
+        .fetch_one(&hub.db)
+        .await?;
     Ok("ok\n")
 }
