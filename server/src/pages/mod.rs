@@ -26,15 +26,6 @@ use crate::auth::Viewer;
 use crate::error::Error;
 use crate::state::Hub;
 
-/// Owners that no collection can have: their addresses are taken by the hub itself.
-pub const RESERVED_OWNERS: [&str; 6] = [
-    "api",
-    "builds",
-    "deliveries",
-    "static",
-    "webhooks",
-    "worker",
-];
 
 /// The pages' routes.
 pub fn router() -> Router<Hub> {

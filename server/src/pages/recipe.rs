@@ -38,9 +38,8 @@ pub(super) async fn lines(hub: &Hub, build: &BuildRow) -> Result<Vec<SourceLine>
 
 fn repository(hub: &Hub, build: &BuildRow) -> PathBuf {
     hub.config
-        .data
-        .join("repositories")
-        .join(format!("{}.git", build.collection_id))
+        .repositories()
+        .join(build.collection_id.to_string())
 }
 
 fn read_blob(repository: &PathBuf, blob: &str) -> Option<String> {

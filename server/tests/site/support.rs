@@ -1,7 +1,6 @@
 //! A hub with a collection, its builds in all states, and images of real bytes.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
