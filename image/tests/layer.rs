@@ -25,6 +25,10 @@ impl Layer {
         header.set_gid(own_gid());
         header.set_mtime(1_000_000_000);
         header.set_size(content.len() as u64);
+        if kind == EntryType::Char {
+            header.set_device_major(1).unwrap();
+            header.set_device_minor(3).unwrap();
+        }
         header.set_cksum();
         self.0.append(&header, content).unwrap();
         self
