@@ -1,5 +1,10 @@
 //! Layers over trees: whiteouts, links, metadata, hostile names, and the way back to a tar.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking, as the test does"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
