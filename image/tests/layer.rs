@@ -1,5 +1,10 @@
 //! Layers over trees: whiteouts, links, metadata, hostile names, and the way back to a tar.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking, as the test does"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -25,6 +30,10 @@ impl Layer {
         header.set_gid(own_gid());
         header.set_mtime(1_000_000_000);
         header.set_size(content.len() as u64);
+        if kind == EntryType::Char {
+            header.set_device_major(1).unwrap();
+            header.set_device_minor(3).unwrap();
+        }
         header.set_cksum();
         self.0.append(&header, content).unwrap();
         self

@@ -1,7 +1,13 @@
 //! Registries as they behave on good and bad days, played by a small server.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking, as the test does"
+)]
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -106,9 +112,9 @@ fn serve(
     seen.lock().unwrap().push(request);
     let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
-    head += &format!("Content-Length: {}\r\n\r\n", answer.body.len());
+    write!(head, "Content-Length: {}\r\n\r\n", answer.body.len()).unwrap();
     let body = &answer.body[..answer.cut.unwrap_or(answer.body.len())];
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body).unwrap();
@@ -207,9 +213,10 @@ fn token_registry() -> Server {
         let scope = "scope=repository%3Ateam%2Fapp%3Apull";
         if request.path.starts_with("/token") {
             let is_right = request.header("authorization") == basic("s3cret");
-            return match is_right && request.path.contains(scope) {
-                true => answer(200, r#"{"token":"abc"}"#),
-                false => answer(401, r#"{"errors":[{"message":"wrong password"}]}"#),
+            return if is_right && request.path.contains(scope) {
+                answer(200, r#"{"token":"abc"}"#)
+            } else {
+                answer(401, r#"{"errors":[{"message":"wrong password"}]}"#)
             };
         }
         if request.header("authorization") == "Bearer abc" {

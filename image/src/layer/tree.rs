@@ -252,7 +252,18 @@ impl<'a> Tree<'a> {
         chmodat(&folder, name, Mode::from_raw_mode(0o755), AtFlags::empty()).map_err(failed())?;
         let inode = fstat(&folder).map_err(failed())?.st_ino;
         self.made.insert((inode, name.as_bytes().to_vec()));
-        self.open_folder(path).map_err(failed())
+        let made = self.open_folder(path).map_err(failed())?;
+        let made_inode = fstat(&made).map_err(failed())?.st_ino;
+        // No entry says when it was made; the same layer shall always give the same tree.
+        self.set_time(
+            made_inode,
+            path,
+            Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+        );
+        Ok(made)
     }
 }
 

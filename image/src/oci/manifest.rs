@@ -281,15 +281,11 @@ mod tests {
 
     #[test]
     fn an_artifact_is_not_an_image() {
-        let image = image("application/vnd.sylabs.sif.layer.v1.sif");
-        let error = image.extractable_layers();
+        let artifact = image("application/vnd.sylabs.sif.layer.v1.sif");
 
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .contains("no extractable layers")
-        );
+        let error = artifact.extractable_layers().unwrap_err();
+
+        assert!(error.to_string().contains("no extractable layers"));
     }
 
     #[test]
