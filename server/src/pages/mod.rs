@@ -26,7 +26,6 @@ use crate::auth::Viewer;
 use crate::error::Error;
 use crate::state::Hub;
 
-
 /// The pages' routes.
 pub fn router() -> Router<Hub> {
     Router::new()
