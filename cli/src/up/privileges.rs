@@ -53,6 +53,8 @@ pub(crate) fn become_user(user: &User) -> anyhow::Result<()> {
     unistd::setresgid(user.gid, user.gid, user.gid).context("taking the user's group")?;
     unistd::setresuid(user.uid, user.uid, user.uid).context("becoming the user")?;
 
+    move_home(user);
+
     let root = Uid::from_raw(0);
     let is_back = unistd::setuid(root).is_ok() || unistd::seteuid(root).is_ok();
     ensure!(
@@ -64,4 +66,20 @@ pub(crate) fn become_user(user: &User) -> anyhow::Result<()> {
         "user id was not changed everywhere"
     );
     Ok(())
+}
+
+/// Libraries look for their settings in the home folder, and root's cannot be read any more.
+fn move_home(user: &User) {
+    #[expect(
+        unsafe_code,
+        reason = "variables are changed before any thread exists that could read them"
+    )]
+    // SAFETY: privileges are dropped before the runtime and its threads are started.
+    unsafe {
+        std::env::set_var("HOME", &user.dir);
+        std::env::set_var("USER", &user.name);
+        for name in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
+            std::env::remove_var(name);
+        }
+    }
 }
