@@ -1,1 +1,3 @@
-//! To be written.
+//! What packs a tree into the file system that lies in an image?
+
+pub mod writer;
