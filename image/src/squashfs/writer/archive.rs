@@ -222,7 +222,7 @@ impl<R: Read> Archive<R> {
         let mut bytes = Vec::new();
         self.content.read_to_end(&mut bytes).map_err(Error::Read)?;
         if bytes.len() as u64 != size {
-            return Err(self.truncated());
+            return Err(Error::Truncated);
         }
         Ok(bytes)
     }
@@ -240,7 +240,7 @@ impl<R: Read> Archive<R> {
         if skipped == unread {
             Ok(())
         } else {
-            Err(self.truncated())
+            Err(Error::Truncated)
         }
     }
 
@@ -249,7 +249,7 @@ impl<R: Read> Archive<R> {
             .get_mut()
             .read_exact(bytes)
             .map_err(|source| match source.kind() {
-                io::ErrorKind::UnexpectedEof => self.truncated(),
+                io::ErrorKind::UnexpectedEof => Error::Truncated,
                 _ => Error::Read(source),
             })
     }
@@ -259,10 +259,6 @@ impl<R: Read> Archive<R> {
         self.content.set_limit(LONGEST_TRAILER);
         io::copy(&mut self.content, &mut io::sink()).map_err(Error::Read)?;
         Ok(())
-    }
-
-    fn truncated(&self) -> Error {
-        self.problem("ends before its end marker")
     }
 
     fn malformed(&self, what: &str) -> Error {

@@ -5,7 +5,7 @@
 //! the remains of other files. Blocks of zeros are not stored.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::{mem, thread};
 
 use sha2::{Digest, Sha256};
@@ -162,7 +162,12 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
             .unwrap_or(usize::MAX)
             .min(self.block_size);
         let mut block = vec![0; length];
-        content.read_exact(&mut block).map_err(Error::Read)?;
+        content
+            .read_exact(&mut block)
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::UnexpectedEof => Error::Truncated,
+                _ => Error::Read(source),
+            })?;
         *unread -= length as u64;
         Ok(block)
     }

@@ -11,7 +11,7 @@ pub enum Error {
     /// The image cannot be written.
     #[error("writing the squashfs image")]
     Write(#[source] io::Error),
-    /// The tar stream is not one, or ends too early.
+    /// The tar stream is not one.
     #[error("tar stream at byte {offset}: {problem}")]
     Archive {
         /// Where the entry begins.
@@ -19,6 +19,9 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
+    /// The tar stream ends too early.
+    #[error("tar stream ends before its end marker")]
+    Truncated,
     /// An entry of the tar stream cannot be in a file system.
     #[error("tar entry {path:?}: {problem}")]
     Entry {
