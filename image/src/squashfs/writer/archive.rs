@@ -121,7 +121,10 @@ impl<R: Read> Archive<R> {
             0
         });
 
-        let mode = header.mode().map_err(|_| self.malformed("mode"))? & 0o7777;
+        let mode = match kind {
+            EntryKind::Symlink(_) => 0o777, // Linux knows no other
+            _ => header.mode().map_err(|_| self.malformed("mode"))? & 0o7777,
+        };
         let modified = self.number(records, "mtime", header.mtime())?;
         let modified = if modified > i64::MAX as u64 {
             0

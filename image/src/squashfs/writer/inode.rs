@@ -3,7 +3,7 @@
 //! Each kind has a basic form and an extended one, whose type is 7 higher; the extended form is
 //! used only where the basic one has no room for something.
 
-use super::data::File;
+use super::data::{File, Tail};
 use super::directory::Listing;
 use super::error::Error;
 use super::tree::Attributes;
@@ -16,6 +16,7 @@ const DOTS: u32 = 3;
 
 /// What all kinds have.
 pub(super) struct Inode<'t> {
+    pub(super) kind: Kind,
     pub(super) number: u32,
     /// Place of the user in the id table.
     pub(super) user: u16,
@@ -47,25 +48,12 @@ pub(super) enum Kind {
     Fifo = 6,
 }
 
-impl Body<'_> {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Directory { .. } => Kind::Directory,
-            Self::File(_) => Kind::File,
-            Self::Symlink(_) => Kind::Symlink,
-            Self::Block(_) => Kind::Block,
-            Self::Character(_) => Kind::Character,
-            Self::Fifo => Kind::Fifo,
-        }
-    }
-}
-
 impl Inode<'_> {
     /// The record as it stands in the inode table.
     pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
         match &self.body {
             Body::Directory { listing, parent } => self.directory(listing, *parent),
-            Body::File(file) => self.file(file),
+            Body::File(file) => Ok(self.file(file)),
             Body::Symlink(target) => self.symlink(target),
             Body::Block(device) | Body::Character(device) => Ok(self.special(Some(*device))),
             Body::Fifo => Ok(self.special(None)),
@@ -113,33 +101,40 @@ impl Inode<'_> {
         Ok(record.0)
     }
 
-    fn file(&self, file: &File) -> Result<Vec<u8>, Error> {
-        let (fragment, offset) = file
-            .tail
-            .map_or((NO_FRAGMENT, 0), |tail| (tail.fragment, tail.offset));
-        let plain = self.links == 1 && self.attributes.set.is_none() && file.sparse == 0;
+    fn file(&self, file: &File) -> Vec<u8> {
+        let tail = file.tail.unwrap_or(Tail {
+            fragment: NO_FRAGMENT,
+            offset: 0,
+        });
+        let record = self.basic_file(file, tail).unwrap_or_else(|| {
+            let record = self
+                .extended()
+                .u64(file.start)
+                .u64(file.size)
+                .u64(file.sparse);
+            let record = record.u32(self.links).u32(tail.fragment).u32(tail.offset);
+            record.u32(self.attribute_set())
+        });
+        file.blocks
+            .iter()
+            .fold(record, |record, block| record.u32(*block))
+            .0
+    }
 
-        let mut record = match (plain, u32::try_from(file.start), u32::try_from(file.size)) {
-            (true, Ok(start), Ok(size)) => {
-                self.basic().u32(start).u32(fragment).u32(offset).u32(size)
-            }
-            _ => {
-                let record = self
-                    .extended()
-                    .u64(file.start)
-                    .u64(file.size)
-                    .u64(file.sparse);
-                record
-                    .u32(self.links)
-                    .u32(fragment)
-                    .u32(offset)
-                    .u32(self.attribute_set())
-            }
-        };
-        for block in &file.blocks {
-            record = record.u32(*block);
+    /// The basic record, where it has room for everything.
+    fn basic_file(&self, file: &File, tail: Tail) -> Option<Record> {
+        if self.links != 1 || self.attributes.set.is_some() || file.sparse != 0 {
+            return None;
         }
-        Ok(record.0)
+        let start = u32::try_from(file.start).ok()?;
+        let size = u32::try_from(file.size).ok()?;
+        Some(
+            self.basic()
+                .u32(start)
+                .u32(tail.fragment)
+                .u32(tail.offset)
+                .u32(size),
+        )
     }
 
     fn symlink(&self, target: &[u8]) -> Result<Vec<u8>, Error> {
@@ -176,11 +171,11 @@ impl Inode<'_> {
     }
 
     fn basic(&self) -> Record {
-        self.header(self.body.kind() as u16)
+        self.header(self.kind as u16)
     }
 
     fn extended(&self) -> Record {
-        self.header(self.body.kind() as u16 + EXTENDED)
+        self.header(self.kind as u16 + EXTENDED)
     }
 
     fn header(&self, kind: u16) -> Record {

@@ -50,6 +50,7 @@ pub(super) fn build(image: &Image<'_>, compression: Compression) -> Result<Inode
         references.extend_from_slice(&position.reference().to_le_bytes());
 
         let inode = Inode {
+            kind: node.content.kind(),
             number: numbering.walk.number(id),
             links: numbering.walk.links(id),
             user: ids.place(node.attributes.uid)?,

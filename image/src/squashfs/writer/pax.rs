@@ -80,7 +80,7 @@ mod tests {
         let mut records = Records::default();
 
         records
-            .add(b"12 path=a/b\n29 SCHILY.xattr.user.x=\n=\xff\0\n")
+            .add(b"12 path=a/b\n28 SCHILY.xattr.user.x=\n=\xff\0\n")
             .unwrap();
 
         assert_eq!(records.get("path"), Some(&b"a/b"[..]));

@@ -184,20 +184,9 @@ impl Tree {
         };
         let mut parent = NodeId::ROOT;
         for name in parents {
-            parent = match self.child(parent, name) {
-                Some(child) => child,
-                None => {
-                    let attributes = Attributes::UNMENTIONED;
-                    self.add(
-                        parent,
-                        name,
-                        Node {
-                            attributes,
-                            content: Content::directory(),
-                        },
-                    )
-                }
-            };
+            parent = self
+                .child(parent, name)
+                .unwrap_or_else(|| self.add_folder(parent, name));
             if !self.is_directory(parent) {
                 return Err(Error::entry(path, "lies in something that is not a folder"));
             }
@@ -241,6 +230,18 @@ impl Tree {
         }
         self.nodes[id.0].attributes = attributes;
         Ok(())
+    }
+
+    fn add_folder(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
+        let attributes = Attributes::UNMENTIONED;
+        self.add(
+            parent,
+            name,
+            Node {
+                attributes,
+                content: Content::directory(),
+            },
+        )
     }
 
     fn add(&mut self, parent: NodeId, name: &[u8], mut node: Node) -> NodeId {
