@@ -214,8 +214,6 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<BuiltImage, Error> {
         let _ = (&self.settings, request, events, cancel);
-        Err(Error::Internal(
-            "the engine is not assembled yet".to_owned(),
-        ))
+        Err(Error::Internal("the engine is not assembled yet".to_owned()))
     }
 }

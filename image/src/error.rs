@@ -104,10 +104,7 @@ fn first_error(diagnostics: &[Diagnostic]) -> String {
     diagnostics
         .iter()
         .find(|diagnostic| diagnostic.is_error())
-        .map_or_else(
-            || "definition is wrong".to_owned(),
-            |diagnostic| diagnostic.message.clone(),
-        )
+        .map_or_else(|| "definition is wrong".to_owned(), |diagnostic| diagnostic.message.clone())
 }
 
 impl Error {
@@ -133,11 +130,7 @@ impl Error {
         path: P,
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 }
 

@@ -11,6 +11,8 @@ use super::error::Error;
 use super::pax::Records;
 
 const BLOCK: u64 = 512;
+/// Linux has no larger files.
+const LARGEST_FILE: u64 = i64::MAX as u64;
 /// Longest header of pax or GNU that is read; attributes have at most 64 KiB each.
 const LONGEST_EXTENSION: u64 = 16 << 20;
 /// What may follow the end marker: the rest of a record, which programs may make long.
@@ -115,11 +117,10 @@ impl<R: Read> Archive<R> {
             .or_else(|| extensions.path.clone())
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let kind = self.kind(header, extensions, &path)?;
-        self.expect_content(if let EntryKind::File { size } = kind {
-            size
-        } else {
-            0
-        });
+        match kind {
+            EntryKind::File { size } => self.expect_content(size)?,
+            _ => self.expect_content(0)?,
+        }
 
         let mode = match kind {
             EntryKind::Symlink(_) => 0o777, // Linux knows no other
@@ -221,7 +222,7 @@ impl<R: Read> Archive<R> {
         if size > LONGEST_EXTENSION {
             return Err(self.problem("extended header is larger than 16 MiB"));
         }
-        self.expect_content(size);
+        self.expect_content(size)?;
         let mut bytes = Vec::new();
         self.content.read_to_end(&mut bytes).map_err(Error::Read)?;
         if bytes.len() as u64 != size {
@@ -230,10 +231,14 @@ impl<R: Read> Archive<R> {
         Ok(bytes)
     }
 
-    fn expect_content(&mut self, size: u64) {
+    fn expect_content(&mut self, size: u64) -> Result<(), Error> {
+        if size > LARGEST_FILE {
+            return Err(self.problem("file is larger than files can be"));
+        }
         self.content.set_limit(size);
         self.padding = size.next_multiple_of(BLOCK) - size;
-        self.offset += size + self.padding;
+        self.offset = self.offset.saturating_add(size + self.padding);
+        Ok(())
     }
 
     fn skip_content(&mut self) -> Result<(), Error> {

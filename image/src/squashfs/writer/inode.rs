@@ -32,8 +32,7 @@ pub(super) enum Body<'t> {
     Directory { listing: &'t Listing, parent: u32 },
     File(&'t File),
     Symlink(&'t [u8]),
-    Block(u32),
-    Character(u32),
+    Device(u32),
     Fifo,
 }
 
@@ -55,7 +54,7 @@ impl Inode<'_> {
             Body::Directory { listing, parent } => self.directory(listing, *parent),
             Body::File(file) => Ok(self.file(file)),
             Body::Symlink(target) => self.symlink(target),
-            Body::Block(device) | Body::Character(device) => Ok(self.special(Some(*device))),
+            Body::Device(device) => Ok(self.special(Some(*device))),
             Body::Fifo => Ok(self.special(None)),
         }
     }

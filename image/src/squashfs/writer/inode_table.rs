@@ -108,8 +108,7 @@ impl Numbering {
             }
             Content::File(file) => Body::File(image.contents.file(*file)),
             Content::Symlink(target) => Body::Symlink(target),
-            Content::Block(device) => Body::Block(device.encode()),
-            Content::Character(device) => Body::Character(device.encode()),
+            Content::Block(device) | Content::Character(device) => Body::Device(device.encode()),
             Content::Fifo => Body::Fifo,
         }
     }
