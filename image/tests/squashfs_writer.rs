@@ -405,7 +405,12 @@ fn an_empty_stream_is_an_empty_file_system() {
 #[test]
 fn streams_that_cannot_become_a_file_system_are_refused_with_the_reason() {
     let file = || Stream::new().file("a", b"content");
+    let huge = |header: &mut Header| header.set_size(u64::MAX);
     let cases = [
+        (
+            Stream::new().entry("a", EntryType::Regular, huge, b""),
+            "larger than files can be",
+        ),
         (Stream::new().file("../a", b""), "must not contain `..`"),
         (
             file().file("a/b", b""),
