@@ -57,12 +57,12 @@ impl DemoRepository {
         let before = self
             .git(&["rev-parse", "--verify", "--quiet", BRANCH], "")
             .ok();
-        let mut entries = String::new();
+        let mut entries = Vec::new();
         for (path, text) in recipes {
             let blob = self.git(&["hash-object", "-w", "--stdin"], text)?;
-            entries.push_str(&format!("100644 blob {blob}\t{path}\n"));
+            entries.push(format!("100644 blob {blob}\t{path}\n"));
         }
-        let tree = self.git(&["mktree"], &entries)?;
+        let tree = self.git(&["mktree"], &entries.concat())?;
         let message = format!("Say hello, push {}", self.pushes() + 1);
         let mut commit = vec!["commit-tree", &tree];
         if let Some(before) = &before {
