@@ -281,7 +281,8 @@ impl<'a> Build<'a> {
         let mut output = |bytes: &[u8]| (self.events)(Event::Output(bytes));
         let ended = run_script(&self.workspace, run, &mut output, &self.watch.cancel);
         // The watch and the sandbox look at the same clock; whoever is first, it is the time.
-        self.watch.check().and(ended)
+        let ended = self.watch.check().and(ended);
+        ended.map_err(|error| self.watch.explain(error, Some(run.section.as_str())))
     }
 
     /// A clean environment, with variables under both of the names that scripts know.
