@@ -102,17 +102,20 @@ fn missing_bases(hub: &Hub) -> Vec<Row> {
             "image",
             Base,
             "Bootstrap: docker\nFrom: nobody/nothing:never\n",
-        ),
+        )
+        .line(2),
         row(
             "password",
             Base,
             format!("Bootstrap: docker\nFrom: {private}\n{account}"),
-        ),
+        )
+        .line(2),
         row(
             "down",
             Network,
             "Bootstrap: docker\nFrom: 127.0.0.1:9/library/busybox\n",
-        ),
+        )
+        .line(2),
     ]
 }
 
@@ -193,8 +196,14 @@ fn complaint(hub: &Hub, row: &Row, build: &Build) -> anyhow::Result<Option<Strin
         )));
     }
     let page = unescaped(&http::text(&hub.url(&format!("/builds/{}", build.id)))?);
-    let shown = page.contains(message.as_str()) && page.contains(kind.as_str());
-    Ok((!shown).then(|| format!("{}: its page does not say {message:?}", row.tag)))
+    let place = line.map(|line| format!("Singularity.{}:{line}", row.tag));
+    let told = [
+        Some(message.as_str()),
+        Some(kind.as_str()),
+        place.as_deref(),
+    ];
+    let missing = told.into_iter().flatten().find(|text| !page.contains(text));
+    Ok(missing.map(|text| format!("{}: its page does not say {text:?}", row.tag)))
 }
 
 fn unescaped(html: &str) -> String {
