@@ -124,6 +124,11 @@ fn wild_scripts() -> Vec<Row> {
     let rows = vec![
         row("exit", Script, post("exit 3")).status(3),
         row("forks", Processes, post("while true; do sleep 600 & done")),
+        row(
+            "bomb",
+            Processes,
+            post("bomb() { bomb | bomb & }\n    bomb\n    sleep 20\n    exit 7"),
+        ),
         row("sleeps", Time, post("sleep 600")),
         row("writes", Disk, post("dd if=/dev/zero of=/big bs=1M")),
         row("prints", Time, post("yes")),
