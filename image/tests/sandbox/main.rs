@@ -10,6 +10,7 @@ mod debian;
 mod files;
 mod limits;
 mod machine;
+mod run;
 mod scripts;
 mod squashfs;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         files::CASES,
         squashfs::CASES,
         debian::CASES,
+        run::CASES,
     ]
     .concat();
     let chosen = cases
