@@ -21,11 +21,11 @@ start_with_systemd() {
 start_in_background() {
     as=''
     if is_root; then as="--user $user"; fi
-    touch "$data/hub.log"
-    if is_root; then chown "$user:" "$data/hub.log"; fi
+    run_as_service touch "$data/hub.log"
+    [ ! -L "$data/hub.log" ] || die "$data/hub.log is a link; remove it"
     # shellcheck disable=SC2086 # options are words
     setsid "$program" up --data "$data" $options $as >>"$data/hub.log" 2>&1 </dev/null &
-    echo $! >"$data/hub.pid"
+    echo $! | write_as_service "$data/hub.pid"
 }
 
 stop_service() {
@@ -55,6 +55,12 @@ is_the_hub() {
 # The hub's own user and no more of root's environment.
 run_as_service() {
     if is_root; then as_user "$user" "$@"; else "$@"; fi
+}
+
+# Writes a file of the data folder. Root must not: the folder's owner could make it a link.
+write_as_service() {
+    rm -f "$1"
+    run_as_service tee "$1" >/dev/null
 }
 
 show_log() {

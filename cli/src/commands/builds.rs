@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use cooperage_protocol::CollectionName;
 use cooperage_protocol::admin::Build;
+use cooperage_protocol::{BuildState, CollectionName};
 
 use crate::config::DataFolder;
 use crate::hub::Hub;
@@ -55,6 +55,7 @@ pub(crate) fn table(builds: &[Build]) -> String {
 pub(crate) fn result(build: &Build) -> String {
     match (&build.image, &build.failure) {
         (Some(image), _) => format!("{} {}", image.digest, output::size(image.size)),
+        (None, Some(failure)) if build.state == BuildState::Cancelled => failure.message.clone(),
         (None, Some(failure)) => format!("{}: {}", failure.kind.as_str(), failure.message),
         (None, None) => "-".to_owned(),
     }

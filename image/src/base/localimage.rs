@@ -4,13 +4,14 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use super::{Base, Bootstrapper};
 use crate::error::Error;
 use crate::files;
 use crate::metadata::{BaseKind, OciConfig};
 use crate::sif::{self, FileSystem, Partition, Sif, SifError};
-use crate::squashfs;
+use crate::squashfs::{self, TreeArchive};
 
 const SQUASHFS_MAGIC: &[u8; 4] = b"hsqs";
 
@@ -18,9 +19,8 @@ const SQUASHFS_MAGIC: &[u8; 4] = b"hsqs";
 pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Result<Base, Error> {
     let file = files::open(&bootstrapper.request.context, from)?;
     bootstrapper.say(&format!("unpacking {from}"));
-    let (tree, config) = find_tree(&file, from)?;
     let scratch = bootstrapper.workspace.path().to_owned();
-    let mut archive = squashfs::read_as_tar(&file, tree.offset, tree.size, &scratch)?;
+    let (mut archive, config) = open_tree(&file, from, &scratch)?;
     bootstrapper.apply(&mut archive, None)?;
     Ok(Base {
         kind: BaseKind::LocalImage,
@@ -31,12 +31,23 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Resu
     })
 }
 
+/// Reads the root file system of an image, and the configuration of the Docker image it was made
+/// from, if any. `scratch` holds a copy meanwhile.
+pub(crate) fn open_tree(
+    file: &File,
+    from: &str,
+    scratch: &Path,
+) -> Result<(TreeArchive, Option<OciConfig>), Error> {
+    let (tree, config) = find_tree(file, from)?;
+    let archive = squashfs::read_as_tar(file, tree.offset, tree.size, scratch)?;
+    Ok((archive, config))
+}
+
 struct Tree {
     offset: u64,
     size: u64,
 }
 
-/// The root file system, and the configuration of the Docker image it was made from, if any.
 fn find_tree(file: &File, from: &str) -> Result<(Tree, Option<OciConfig>), Error> {
     let copy = file.try_clone().map_err(Error::io("opening", from))?;
     match sif::from_file(copy) {

@@ -14,6 +14,8 @@ use crate::inside::{Reply, Task};
 use crate::metadata::{BaseKind, OciConfig};
 use crate::sandbox::{Streams, Workspace};
 
+pub(crate) use localimage::open_tree;
+
 /// What a base brings along besides its files.
 #[derive(Debug)]
 pub(crate) struct Base {
@@ -107,33 +109,39 @@ impl Bootstrapper<'_> {
         layer: &mut (dyn Read + Send),
         diff_id: Option<String>,
     ) -> Result<(), Error> {
-        if self.cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let mut layer = Cancellable {
-            layer,
-            cancel: self.cancel,
-        };
         let task = Task::ApplyLayer {
             diff_id,
             ledger: std::mem::take(&mut self.ledger),
         };
-        let streams = Streams {
-            input: Some(&mut layer),
-            ..Streams::default()
-        };
-        let applied = self
-            .workspace
-            .namespace()
-            .perform(&self.workspace.rootfs(), &task, streams);
-        if self.cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        match applied? {
-            Reply::Ledger(ledger) => self.ledger = ledger,
-            other => return Err(Error::Internal(format!("layer was answered by {other:?}"))),
-        }
+        self.ledger = apply(self.workspace, &task, layer, self.cancel)?;
         Ok(())
+    }
+}
+
+/// Does the task of a layer; the answer is what the file system cannot represent of the tree now.
+pub(crate) fn apply(
+    workspace: &Workspace,
+    task: &Task,
+    layer: &mut (dyn Read + Send),
+    cancel: &Cancel,
+) -> Result<String, Error> {
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    let mut layer = Cancellable { layer, cancel };
+    let streams = Streams {
+        input: Some(&mut layer),
+        ..Streams::default()
+    };
+    let applied = workspace
+        .namespace()
+        .perform(&workspace.rootfs(), task, streams);
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    match applied? {
+        Reply::Ledger(ledger) => Ok(ledger),
+        other => Err(Error::Internal(format!("layer was answered by {other:?}"))),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::event::{Event, Phase};
 use super::image::{BuiltImage, Facts};
-use super::request::{Context, Request, Settings, passed_on};
+use super::request::{Context, Request, Settings, clean_environment};
 use super::watch::Watch;
 use crate::base::{self, Base, Bootstrapper};
 use crate::definition::{Definition, Files, FilesFrom, Header, Script, Stage};
@@ -18,7 +18,6 @@ use crate::sandbox::{Namespace, ScriptRun, Section, Streams, Workspace, run_scri
 use crate::sif::{self, SifContents};
 use crate::squashfs;
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Sources the image's environment, then becomes the command that follows.
 const EXEC: &str = "/.singularity.d/actions/exec";
 const TEST: &str = "/.singularity.d/actions/test";
@@ -288,12 +287,7 @@ impl<'a> Build<'a> {
 
     /// A clean environment, with variables under both of the names that scripts know.
     fn environment(&self, variables: &[(&str, &str)]) -> Vec<(String, String)> {
-        let fixed = [("PATH", PATH), ("HOME", "/root"), ("LANG", "C")];
-        let mut environment: Vec<(String, String)> = fixed
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        environment.extend(passed_on(&self.settings.environment));
+        let mut environment = clean_environment(self.settings);
         for (name, value) in variables {
             for prefix in ["APPTAINER", "SINGULARITY"] {
                 environment.push((format!("{prefix}_{name}"), (*value).to_owned()));

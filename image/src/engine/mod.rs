@@ -4,6 +4,7 @@ mod build;
 mod event;
 mod image;
 mod request;
+mod run;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -23,6 +23,8 @@ const PASSED_ON: [&str; 11] = [
     "ftp_proxy",
     "FTP_PROXY",
 ];
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Where and how the engine works; the same for all its builds.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -109,6 +111,14 @@ impl Cancel {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// The environment that every script starts with.
+pub(super) fn clean_environment(settings: &Settings) -> Vec<(String, String)> {
+    let fixed = [("PATH", PATH), ("HOME", "/root"), ("LANG", "C")];
+    let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let passed_on = passed_on(&settings.environment);
+    fixed.into_iter().chain(passed_on).collect()
 }
 
 /// The caller's variables that scripts see.

@@ -116,6 +116,8 @@ impl Namespace {
         let child = Command::new("/proc/self/exe")
             .arg0(HELPER_NAME)
             .env_clear()
+            // The terminal's interrupt is for the caller, who then ends the helper in order.
+            .process_group(0)
             .stdin(OwnedFd::from(theirs))
             .stdout(stdout)
             .stderr(stderr)

@@ -32,6 +32,8 @@ pub enum Section {
     Post,
     /// In the root file system, read-only.
     Test,
+    /// Like `Test`: what an image does when it is run.
+    Runscript,
 }
 
 /// A script and its surroundings.
@@ -98,6 +100,7 @@ impl Section {
             Self::Bootstrap => "bootstrap",
             Self::Post => "post",
             Self::Test => "test",
+            Self::Runscript => "runscript",
         }
     }
 
@@ -106,7 +109,7 @@ impl Section {
         match self {
             Self::Setup => Some("/run/cooperage/setup"),
             Self::Post => Some("/.post.script"),
-            Self::Bootstrap | Self::Test => None,
+            Self::Bootstrap | Self::Test | Self::Runscript => None,
         }
     }
 
@@ -124,7 +127,7 @@ impl Section {
     }
 
     pub(super) fn is_read_only(self) -> bool {
-        self == Self::Test
+        matches!(self, Self::Test | Self::Runscript)
     }
 
     pub(super) fn mounts(self) -> bool {
@@ -156,9 +159,10 @@ pub fn run_script(
     output: &mut dyn FnMut(&[u8]),
     cancel: &Cancel,
 ) -> Result<(), Error> {
-    let lent = match run.section {
-        Section::Post | Section::Test => Some(Lent::to(workspace)?),
-        Section::Setup | Section::Bootstrap => None,
+    let lent = if run.section.is_on_host() {
+        None
+    } else {
+        Some(Lent::to(workspace)?)
     };
     let ended = Running::start(workspace, run)?.follow(run, output, cancel);
     let returned = lent.map_or(Ok(()), |lent| lent.take_back(workspace));

@@ -10,6 +10,7 @@ mod debian;
 mod files;
 mod limits;
 mod machine;
+mod run;
 mod scripts;
 mod squashfs;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         files::CASES,
         squashfs::CASES,
         debian::CASES,
+        run::CASES,
     ];
     let trials = cases.concat().into_iter().map(|(name, case)| {
         Trial::test(name.replace(' ', "_"), move || {
