@@ -52,6 +52,8 @@ pub(crate) struct Bootstrapper<'a> {
     pub(crate) workspace: &'a Workspace,
     /// What the file system could not represent so far, in JSON lines.
     pub(crate) ledger: String,
+    /// Bytes that the layers took on disk so far.
+    pub(crate) unpacked: u64,
 }
 
 /// Fills the root file system from the base that a header names.
@@ -114,9 +116,11 @@ impl Bootstrapper<'_> {
             layer,
             cancel: self.cancel,
         };
+        let limits = &self.request.limits;
         let task = Task::ApplyLayer {
             diff_id,
             ledger: std::mem::take(&mut self.ledger),
+            most_bytes: limits.disk.map(|most| most.saturating_sub(self.unpacked)),
         };
         let streams = Streams {
             input: Some(&mut layer),
@@ -130,7 +134,10 @@ impl Bootstrapper<'_> {
             return Err(Error::Cancelled);
         }
         match applied? {
-            Reply::Ledger(ledger) => self.ledger = ledger,
+            Reply::Applied { ledger, bytes } => {
+                self.ledger = ledger;
+                self.unpacked += bytes;
+            }
             other => return Err(Error::Internal(format!("layer was answered by {other:?}"))),
         }
         Ok(())

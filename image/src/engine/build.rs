@@ -69,6 +69,7 @@ impl<'a> Build<'a> {
             deadline: self.watch.deadline,
             workspace: &self.workspace,
             ledger: String::new(),
+            unpacked: 0,
         };
         self.base = base::bootstrap(&mut bootstrapper, &stage.header.bootstrap)?;
         self.ledger = bootstrapper.ledger;
@@ -129,6 +130,7 @@ impl<'a> Build<'a> {
             &self.workspace,
             &self.request.context,
             &pairs,
+            self.request.limits.disk,
             &mut |line| {
                 self.say(line);
             },

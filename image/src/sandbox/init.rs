@@ -29,6 +29,8 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// Runs a script to its end, or to a limit.
 pub(super) fn run(job: &Job) -> Result<Report, Failure> {
+    // First, for `/proc` may become read-only.
+    limits::set(&job.limits)?;
     mounts::enter_sandbox(job.section)?;
     write_script(job)?;
     confine(job)?;
@@ -46,7 +48,6 @@ fn confine(job: &Job) -> Result<(), Failure> {
     setsid().map_err(machine("leaving the terminal"))?;
     umask(Mode::from_bits_truncate(job.umask));
     chdir(job.section.working_folder()).map_err(machine("entering the script's folder"))?;
-    limits::set(&job.limits)?;
     capabilities::reduce(job.section)?;
     syscalls::restrict(job.section, job.single)
 }
