@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::files;
 use crate::metadata::{BaseKind, OciConfig};
 use crate::sif::{self, FileSystem, Partition, Sif, SifError};
-use crate::squashfs;
+use crate::squashfs::{self, Bounds, Part};
 
 const SQUASHFS_MAGIC: &[u8; 4] = b"hsqs";
 
@@ -19,9 +19,18 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Resu
     let file = files::open(&bootstrapper.request.context, from)?;
     bootstrapper.say(&format!("unpacking {from}"));
     let (tree, config) = find_tree(&file, from)?;
-    let scratch = bootstrapper.workspace.path().to_owned();
-    let mut archive = squashfs::read_as_tar(&file, tree.offset, tree.size, &scratch)?;
-    bootstrapper.apply(&mut archive, None)?;
+    let image = Part {
+        file: &file,
+        offset: tree.offset,
+        length: tree.size,
+    };
+    let bounds = Bounds {
+        limits: bootstrapper.request.limits,
+        deadline: bootstrapper.deadline,
+    };
+    squashfs::read_as_tar(bootstrapper.workspace, image, bounds, |archive| {
+        bootstrapper.apply(archive, None)
+    })?;
     Ok(Base {
         kind: BaseKind::LocalImage,
         config: None,

@@ -308,9 +308,18 @@ mod tests {
             with("localhost:5000/ns/b:1", "http://localhost:5000", None),
             "localhost:5000/ns/b:1"
         );
-        assert_eq!(with("ghcr.io/a/b", "ghcr.io/", Some("a")), "ghcr.io/a/b:latest");
-        assert_eq!(with("ghcr.io.example/b", "ghcr.io", None), "ghcr.io/ghcr.io.example/b:latest");
-        assert_eq!(with("registry/b", "registry", None), "registry/registry/b:latest");
+        assert_eq!(
+            with("ghcr.io/a/b", "ghcr.io/", Some("a")),
+            "ghcr.io/a/b:latest"
+        );
+        assert_eq!(
+            with("ghcr.io.example/b", "ghcr.io", None),
+            "ghcr.io/ghcr.io.example/b:latest"
+        );
+        assert_eq!(
+            with("registry/b", "registry", None),
+            "registry/registry/b:latest"
+        );
     }
 
     #[test]

@@ -80,7 +80,10 @@ fn each_process() -> impl Iterator<Item = PathBuf> {
         .filter(move |entry| {
             let name = entry.file_name();
             name != ourselves.as_os_str()
-                && name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit())
+                && name
+                    .to_string_lossy()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit())
                 && fs::read_link(entry.path().join("ns/pid")).ok() == namespace
         })
         .map(|entry| entry.path())

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
+use cooperage_image::Error;
 use cooperage_image::sandbox::{Identity, Section};
-use cooperage_image::squashfs::{self, Extra};
+use cooperage_image::squashfs::{self, Bounds, Extra, Part};
 
 use crate::Case;
 use crate::machine::Machine;
@@ -40,11 +40,22 @@ fn pack(machine: &Machine, name: &str) -> std::path::PathBuf {
     output
 }
 
-fn listing(image: &Path, scratch: &Path) -> String {
-    let mut file = File::open(image).unwrap();
-    let length = file.metadata().unwrap().len();
-    let archive = squashfs::read_as_tar(&mut file, 0, length, scratch).unwrap();
-    let mut archive = tar::Archive::new(archive);
+fn read(machine: &Machine, image: &Path, length: u64) -> Result<Vec<u8>, Error> {
+    let part = Part {
+        file: &File::open(image).unwrap(),
+        offset: 0,
+        length,
+    };
+    squashfs::read_as_tar(machine.workspace(), part, Bounds::default(), |archive| {
+        let mut tar = Vec::new();
+        archive.read_to_end(&mut tar).unwrap();
+        Ok(tar)
+    })
+}
+
+fn listing(machine: &Machine, image: &Path) -> String {
+    let tar = read(machine, image, image.metadata().unwrap().len()).unwrap();
+    let mut archive = tar::Archive::new(&tar[..]);
     let mut lines = String::new();
     for entry in archive.entries().unwrap() {
         let entry = entry.unwrap();
@@ -70,7 +81,7 @@ fn a_packed_tree_keeps_everything() {
 
     let image = pack(&machine, "image");
 
-    let listing = listing(&image, machine.scratch.path());
+    let listing = listing(&machine, &image);
     let owner = if machine.workspace().namespace().is_single() {
         "0:0"
     } else {
@@ -105,12 +116,13 @@ fn packing_twice_gives_the_same_bytes() {
 fn a_damaged_image_is_an_error() {
     let machine = Machine::new(Identity::Auto);
     let image = pack(&machine, "image");
-    let mut file = File::open(&image).unwrap();
-    let half = file.metadata().unwrap().len() / 2;
-    let mut bytes = Vec::new();
+    let whole = image.metadata().unwrap().len();
 
-    let mut archive = squashfs::read_as_tar(&mut file, 0, half, machine.scratch.path()).unwrap();
-    let read = archive.read_to_end(&mut bytes);
+    for length in [whole / 2, whole + 1] {
+        let read = read(&machine, &image, length);
 
-    assert!(read.is_err());
+        assert!(matches!(read, Err(Error::Base { .. })), "{read:?}");
+    }
+    let left = std::fs::read_dir(machine.workspace().tmp()).unwrap();
+    assert_eq!(left.count(), 0);
 }
