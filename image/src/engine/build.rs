@@ -198,6 +198,7 @@ impl<'a> Build<'a> {
             &self.workspace.rootfs(),
             extra,
             &tree,
+            &self.watch.cancel,
         )?;
         self.watch.check()?;
 

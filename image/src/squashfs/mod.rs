@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::NamedTempFile;
 
 use crate::engine::{Cancel, Limits};
@@ -22,6 +24,8 @@ use crate::sandbox::{
 const ALIGNMENT: u64 = 4096;
 /// Level 9 takes three times as long for half a percent.
 const COMPRESSION: [&str; 4] = ["--compressor", "gzip", "--comp-extra", "level=6"];
+/// How often somebody looks whether the build was cancelled.
+const TICK: Duration = Duration::from_millis(100);
 const PACKAGE: &str = "install the Debian package squashfs-tools-ng";
 
 /// A packed tree.
@@ -47,8 +51,9 @@ pub fn pack(
     rootfs: &Path,
     extra: Extra<'_>,
     output: &Path,
+    cancel: &Cancel,
 ) -> Result<PackSummary, Error> {
-    let packed = pack_into(namespace, rootfs, extra, output).and_then(|()| pad(output));
+    let packed = pack_into(namespace, rootfs, extra, output, cancel).and_then(|()| pad(output));
     if packed.is_err() && output.exists() {
         fs::remove_file(output).map_err(Error::io("removing", output))?;
     }
@@ -60,6 +65,7 @@ fn pack_into(
     rootfs: &Path,
     extra: Extra<'_>,
     output: &Path,
+    cancel: &Cancel,
 ) -> Result<(), Error> {
     let mut packer = Command::new("tar2sqfs")
         .args(COMPRESSION)
@@ -83,10 +89,30 @@ fn pack_into(
         input: None,
         output: Output::File(OwnedFd::from(input)),
     };
+    let killer = pidfd_open(
+        rustix::process::Pid::from_child(&packer),
+        PidfdFlags::empty(),
+    )
+    .map_err(|error| Error::io("watching", "tar2sqfs")(error.into()))?;
     let (streamed, finished) = thread::scope(|scope| {
+        let (done, until_done) = mpsc::channel::<()>();
         let finished = scope.spawn(move || packer.wait_with_output());
-        (namespace.perform(rootfs, &task, streams), finished.join())
+        // Files of nothing but holes take no space and have no end.
+        scope.spawn(move || {
+            while until_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                if cancel.is_cancelled() {
+                    kill(&killer);
+                }
+            }
+        });
+        let streamed = namespace.perform(rootfs, &task, streams);
+        let finished = finished.join();
+        drop(done);
+        (streamed, finished)
     });
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
     let finished = finished
         .map_err(|_| Error::Internal("waiting for tar2sqfs panicked".to_owned()))?
         .map_err(Error::io("waiting for", "tar2sqfs"))?;
@@ -94,6 +120,13 @@ fn pack_into(
     // When the packer gives up, the streaming fails too, and the packer knows why.
     check("tar2sqfs", finished.status, &finished.stderr)?;
     streamed.map(|_| ())
+}
+
+fn kill(process: &OwnedFd) {
+    match pidfd_send_signal(process, Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => tracing::warn!("tar2sqfs cannot be ended: {error}"),
+    }
 }
 
 fn pad(output: &Path) -> Result<u64, Error> {

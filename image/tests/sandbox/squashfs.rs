@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::fs::File;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use cooperage_image::Error;
 use cooperage_image::sandbox::{Identity, Section};
 use cooperage_image::squashfs::{self, Bounds, Extra, Part};
+use cooperage_image::{Cancel, Error};
 
 use crate::Case;
 use crate::machine::Machine;
@@ -21,6 +23,10 @@ pub(crate) const CASES: &[Case] = &[
         packing_twice_gives_the_same_bytes,
     ),
     (
+        "packing a file of endless holes can be stopped",
+        packing_can_be_stopped,
+    ),
+    (
         "a damaged image is not half an image",
         a_damaged_image_is_an_error,
     ),
@@ -33,8 +39,8 @@ fn pack(machine: &Machine, name: &str) -> std::path::PathBuf {
         latest: Some(1_000_000),
         ..Extra::default()
     };
-    let summary =
-        squashfs::pack(workspace.namespace(), &workspace.rootfs(), extra, &output).unwrap();
+    let (namespace, rootfs) = (workspace.namespace(), workspace.rootfs());
+    let summary = squashfs::pack(namespace, &rootfs, extra, &output, &Cancel::default()).unwrap();
     assert_eq!(summary.size, output.metadata().unwrap().len());
     assert_eq!(summary.size % 4096, 0);
     output
@@ -125,4 +131,28 @@ fn a_damaged_image_is_an_error() {
     }
     let left = std::fs::read_dir(machine.workspace().tmp()).unwrap();
     assert_eq!(left.count(), 0);
+}
+
+fn packing_can_be_stopped() {
+    let machine = Machine::new(Identity::Auto);
+    machine
+        .run(Section::Post, "busybox truncate -s 4T /holes")
+        .said();
+    let workspace = machine.workspace();
+    let output = machine.scratch.path().join("image");
+    let (extra, cancel) = (Extra::default(), Cancel::default());
+    let begin = Instant::now();
+
+    let packed = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(500));
+            cancel.cancel();
+        });
+        let (namespace, rootfs) = (workspace.namespace(), workspace.rootfs());
+        squashfs::pack(namespace, &rootfs, extra, &output, &cancel)
+    });
+
+    assert!(matches!(packed, Err(Error::Cancelled)), "{packed:?}");
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    assert!(!output.exists());
 }
