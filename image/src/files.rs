@@ -13,7 +13,7 @@ use tar::{Builder, EntryType, Header};
 
 use self::sources::{Kind, Sources};
 use crate::engine::Context;
-use crate::error::Error;
+use crate::error::{Error, FailureKind};
 use crate::inside::{CopyTarget, Task};
 use crate::sandbox::{Streams, Workspace};
 
@@ -34,7 +34,8 @@ struct Copy {
     target: CopyTarget,
 }
 
-/// Copies files of the context into the tree, like `cp -fLr`. `says` gets one line for each.
+/// Copies files of the context into the tree, like `cp -fLr`, `most_bytes` of them at most. `says`
+/// gets one line for each.
 ///
 /// # Security
 /// With [`Context::Confined`] no path and no symbolic link leads out of its root.
@@ -42,6 +43,7 @@ pub fn copy(
     workspace: &Workspace,
     context: &Context,
     pairs: &[Pair],
+    most_bytes: Option<u64>,
     says: &mut dyn FnMut(&str),
 ) -> Result<(), Error> {
     let sources = Sources::new(context)?;
@@ -60,7 +62,7 @@ pub fn copy(
     if copies.is_empty() {
         Ok(())
     } else {
-        send(workspace, &sources, &copies)
+        send(workspace, &sources, &copies, most_bytes)
     }
 }
 
@@ -86,9 +88,18 @@ fn target(source: &Path, destination: &str) -> CopyTarget {
     }
 }
 
-fn send(workspace: &Workspace, sources: &Sources, copies: &[Copy]) -> Result<(), Error> {
+fn send(
+    workspace: &Workspace,
+    sources: &Sources,
+    copies: &[Copy],
+    most_bytes: Option<u64>,
+) -> Result<(), Error> {
     let targets = copies.iter().map(|copy| copy.target.clone()).collect();
     let (mut archive, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
+    let writer = Limited {
+        writer,
+        left: most_bytes.unwrap_or(u64::MAX),
+    };
     let (read, written) = thread::scope(|scope| {
         let writing = scope.spawn(move || write_archive(sources, copies, writer));
         let streams = Streams {
@@ -103,11 +114,37 @@ fn send(workspace: &Workspace, sources: &Sources, copies: &[Copy]) -> Result<(),
         drop(archive);
         (writing.join(), written)
     });
-    written?;
-    read.map_err(|_| Error::Internal("reading files panicked".to_owned()))?
+    let read = read.map_err(|_| Error::Internal("reading files panicked".to_owned()))?;
+    // Files that are too large break the archive off, which says less than the reason for it.
+    match read {
+        Err(error) if error.kind() == FailureKind::Disk => Err(error),
+        read => written.and(read),
+    }
 }
 
-fn write_archive(sources: &Sources, copies: &[Copy], writer: PipeWriter) -> Result<(), Error> {
+/// Links make a few folders into files without end, so what is written is counted.
+struct Limited {
+    writer: PipeWriter,
+    left: u64,
+}
+
+impl Write for Limited {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(buffer)?;
+        let left = self.left.checked_sub(written as u64);
+        self.left = left.ok_or_else(|| {
+            let message = "files take more space than the disk limit allows";
+            io::Error::new(io::ErrorKind::QuotaExceeded, message)
+        })?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+fn write_archive(sources: &Sources, copies: &[Copy], writer: Limited) -> Result<(), Error> {
     let mut builder = Builder::new(BufWriter::with_capacity(256 << 10, writer));
     for (index, copy) in copies.iter().enumerate() {
         let mut inside = Vec::new();

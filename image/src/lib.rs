@@ -10,6 +10,7 @@
 //! any thread exists: work inside a user namespace is done by the same program, executed again.
 
 pub mod base;
+mod cancellable;
 pub mod definition;
 mod engine;
 mod error;

@@ -360,6 +360,7 @@ fn compression_is_told_by_the_content() {
 fn another_content_than_announced_is_refused() {
     let options = Options {
         diff_id: Some(format!("sha256:{}", "0".repeat(64))),
+        ..Options::default()
     };
     let tar = Layer::new().file("f", "x").bytes();
 
@@ -367,6 +368,26 @@ fn another_content_than_announced_is_refused() {
         layer::apply(&tar[..], tree().path(), &mut Ledger::default(), &options).unwrap_err();
 
     assert!(matches!(error, Error::Digest { .. }), "{error}");
+}
+
+#[test]
+fn a_small_layer_that_becomes_large_is_refused() {
+    let options = Options {
+        most_bytes: Some(1 << 20),
+        ..Options::default()
+    };
+    let large = Layer::new().file("f", &"x".repeat(2 << 20)).bytes();
+    let many = (0..3000).fold(Layer::new(), |layer, n| layer.file(&format!("f{n}"), ""));
+
+    for layer in [large, many.bytes()] {
+        let mut compressed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        compressed.write_all(&layer).unwrap();
+        let layer = compressed.finish().unwrap();
+
+        let applied = layer::apply(&layer[..], tree().path(), &mut Ledger::default(), &options);
+
+        assert!(matches!(applied, Err(Error::TooLarge)), "{applied:?}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use axum_extra::extract::CookieJar;
 use cooperage_protocol::UserId;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use crate::db::{sessions, users};
 use crate::error::Error;
@@ -32,6 +33,9 @@ pub const SESSION_DAYS: i32 = 14;
 
 const ADMIN: &str = "admin";
 const FAILURES_PER_MINUTE: usize = 10;
+const CHECKS_AT_ONCE: usize = 2;
+const LONGEST_NAME: usize = 64;
+const WRONG: Error = Error::Unauthorized("name or password is wrong");
 
 /// Makes the account `admin` when it is missing, its password in `admin-password` and its token in
 /// `admin-token` below `data`, readable by the hub's user alone. The token's file counts: whatever
@@ -92,12 +96,25 @@ async fn hash_password(password: String) -> anyhow::Result<String> {
 }
 
 /// Remembers failed logins, so that passwords cannot be tried by the thousand.
-#[derive(Debug, Clone, Default)]
-pub struct LoginLimit(Arc<Mutex<HashMap<String, Vec<Instant>>>>);
+#[derive(Debug, Clone)]
+pub struct LoginLimit {
+    failures: Arc<Mutex<HashMap<String, Vec<Instant>>>>,
+    /// Checking a password takes memory on purpose: many at once would take all there is.
+    checks: Arc<Semaphore>,
+}
+
+impl Default for LoginLimit {
+    fn default() -> Self {
+        Self {
+            failures: Arc::default(),
+            checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+        }
+    }
+}
 
 impl LoginLimit {
     fn is_reached(&self, name: &str) -> bool {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.retain(|_, times| {
             times.retain(|time| time.elapsed() < Duration::from_mins(1));
             !times.is_empty()
@@ -108,7 +125,7 @@ impl LoginLimit {
     }
 
     fn note_failure(&self, name: &str) {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures
             .entry(name.to_owned())
             .or_default()
@@ -124,6 +141,11 @@ pub async fn log_in(
     password: String,
 ) -> Result<String, Error> {
     let name = name.trim().to_lowercase();
+    if name.len() > LONGEST_NAME {
+        return Err(WRONG);
+    }
+    // Also those who come at the same time wait here, so that the limit counts for them.
+    let _turn = limit.checks.acquire().await.map_err(anyhow::Error::from)?;
     if limit.is_reached(&name) {
         return Err(Error::Unauthorized(
             "too many wrong passwords; wait a minute",
@@ -136,7 +158,7 @@ pub async fn log_in(
         return begin_session(db, user).await;
     }
     limit.note_failure(&name);
-    Err(Error::Unauthorized("name or password is wrong"))
+    Err(WRONG)
 }
 
 /// An unknown name costs as much time as a known one, so that names cannot be told apart.

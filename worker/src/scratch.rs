@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use cooperage_image::sandbox::own_folder;
 use nix::fcntl::{Flock, FlockArg};
 use tempfile::TempDir;
 
@@ -28,7 +29,7 @@ impl Scratch {
                 source,
             }
         };
-        std::fs::create_dir_all(folder).map_err(error("making"))?;
+        own_folder(folder).map_err(error("using"))?;
         let file = File::create(folder.join("worker.lock")).map_err(error("locking"))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|_| Error::ScratchInUse(folder.to_owned()))?;

@@ -3,15 +3,16 @@
 //! <https://apptainer.org/docs/user/main/appendix.html#localimage-bootstrap-agent>
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use super::{Base, Bootstrapper};
 use crate::error::Error;
 use crate::files;
 use crate::metadata::{BaseKind, OciConfig};
+use crate::sandbox::Workspace;
 use crate::sif::{self, FileSystem, Partition, Sif, SifError};
-use crate::squashfs::{self, TreeArchive};
+use crate::squashfs::{self, Bounds, Part};
 
 const SQUASHFS_MAGIC: &[u8; 4] = b"hsqs";
 
@@ -19,9 +20,14 @@ const SQUASHFS_MAGIC: &[u8; 4] = b"hsqs";
 pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Result<Base, Error> {
     let file = files::open(&bootstrapper.request.context, from)?;
     bootstrapper.say(&format!("unpacking {from}"));
-    let scratch = bootstrapper.workspace.path().to_owned();
-    let (mut archive, config) = open_tree(&file, from, &scratch)?;
-    bootstrapper.apply(&mut archive, None)?;
+    let bounds = Bounds {
+        limits: bootstrapper.request.limits,
+        deadline: bootstrapper.deadline,
+    };
+    let workspace = bootstrapper.workspace;
+    let config = read_tree(workspace, (&file, from), bounds, |archive| {
+        bootstrapper.apply(archive, None)
+    })?;
     Ok(Base {
         kind: BaseKind::LocalImage,
         config: None,
@@ -31,16 +37,22 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Resu
     })
 }
 
-/// Reads the root file system of an image, and the configuration of the Docker image it was made
-/// from, if any. `scratch` holds a copy meanwhile.
-pub(crate) fn open_tree(
-    file: &File,
-    from: &str,
-    scratch: &Path,
-) -> Result<(TreeArchive, Option<OciConfig>), Error> {
+/// Gives the root file system of an image, a file and its name, to `take`; tells the configuration
+/// of the Docker image that it was made from, if any.
+pub(crate) fn read_tree(
+    workspace: &Workspace,
+    (file, from): (&File, &str),
+    bounds: Bounds,
+    take: impl FnOnce(&mut (dyn Read + Send)) -> Result<(), Error>,
+) -> Result<Option<OciConfig>, Error> {
     let (tree, config) = find_tree(file, from)?;
-    let archive = squashfs::read_as_tar(file, tree.offset, tree.size, scratch)?;
-    Ok((archive, config))
+    let image = Part {
+        file,
+        offset: tree.offset,
+        length: tree.size,
+    };
+    squashfs::read_as_tar(workspace, image, bounds, take)?;
+    Ok(config)
 }
 
 struct Tree {

@@ -7,6 +7,7 @@ mod localimage;
 use std::io::Read;
 use std::time::Instant;
 
+use crate::cancellable::Cancellable;
 use crate::definition::{Bootstrap, Debootstrap};
 use crate::engine::{Cancel, Event, Request, Settings, passed_on};
 use crate::error::Error;
@@ -14,7 +15,7 @@ use crate::inside::{Reply, Task};
 use crate::metadata::{BaseKind, OciConfig};
 use crate::sandbox::{Streams, Workspace};
 
-pub(crate) use localimage::open_tree;
+pub(crate) use localimage::read_tree;
 
 /// What a base brings along besides its files.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub(crate) struct Bootstrapper<'a> {
     pub(crate) workspace: &'a Workspace,
     /// What the file system could not represent so far, in JSON lines.
     pub(crate) ledger: String,
+    /// Bytes that the layers took on disk so far.
+    pub(crate) unpacked: u64,
 }
 
 /// Fills the root file system from the base that a header names.
@@ -109,26 +112,38 @@ impl Bootstrapper<'_> {
         layer: &mut (dyn Read + Send),
         diff_id: Option<String>,
     ) -> Result<(), Error> {
+        let limits = &self.request.limits;
         let task = Task::ApplyLayer {
             diff_id,
             ledger: std::mem::take(&mut self.ledger),
+            most_bytes: limits.disk.map(|most| most.saturating_sub(self.unpacked)),
         };
-        self.ledger = apply(self.workspace, &task, layer, self.cancel)?;
+        let applied = apply(self.workspace, &task, layer, self.cancel)?;
+        self.ledger = applied.ledger;
+        self.unpacked += applied.bytes;
         Ok(())
     }
 }
 
-/// Does the task of a layer; the answer is what the file system cannot represent of the tree now.
+/// What putting a layer over a tree did.
+pub(crate) struct Applied {
+    /// What the file system cannot represent of the tree now, in JSON lines.
+    pub(crate) ledger: String,
+    /// Bytes that the layer took on disk, about.
+    pub(crate) bytes: u64,
+}
+
+/// Does the task of a layer.
 pub(crate) fn apply(
     workspace: &Workspace,
     task: &Task,
     layer: &mut (dyn Read + Send),
     cancel: &Cancel,
-) -> Result<String, Error> {
+) -> Result<Applied, Error> {
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    let mut layer = Cancellable { layer, cancel };
+    let mut layer = Cancellable::new(layer, cancel);
     let streams = Streams {
         input: Some(&mut layer),
         ..Streams::default()
@@ -140,22 +155,7 @@ pub(crate) fn apply(
         return Err(Error::Cancelled);
     }
     match applied? {
-        Reply::Ledger(ledger) => Ok(ledger),
+        Reply::Applied { ledger, bytes } => Ok(Applied { ledger, bytes }),
         other => Err(Error::Internal(format!("layer was answered by {other:?}"))),
-    }
-}
-
-/// A layer that cannot be read on once the build is cancelled.
-struct Cancellable<'a> {
-    layer: &'a mut (dyn Read + Send),
-    cancel: &'a Cancel,
-}
-
-impl Read for Cancellable<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.cancel.is_cancelled() {
-            return Err(std::io::Error::other("build was cancelled"));
-        }
-        self.layer.read(buffer)
     }
 }

@@ -68,6 +68,7 @@ impl<'a> Build<'a> {
             deadline: self.watch.deadline,
             workspace: &self.workspace,
             ledger: String::new(),
+            unpacked: 0,
         };
         let base = base::bootstrap(&mut bootstrapper, &stage.header.bootstrap);
         self.base = base.map_err(|error| at_base(error, &stage.header))?;
@@ -129,6 +130,7 @@ impl<'a> Build<'a> {
             &self.workspace,
             &self.request.context,
             &pairs,
+            self.request.limits.disk,
             &mut |line| {
                 self.say(line);
             },
@@ -196,6 +198,7 @@ impl<'a> Build<'a> {
             &self.workspace.rootfs(),
             extra,
             &tree,
+            &self.watch.cancel,
         )?;
         self.watch.check()?;
 

@@ -9,6 +9,7 @@ use crate::base;
 use crate::error::Error;
 use crate::inside::Task;
 use crate::sandbox::{Namespace, ScriptRun, Section, Workspace, run_script};
+use crate::squashfs::Bounds;
 
 /// Sources the image's environment, then becomes the runscript with the arguments that follow.
 const RUN: &str = "/.singularity.d/actions/run";
@@ -48,10 +49,13 @@ impl Engine {
 fn unpack(image: &Path, workspace: &Workspace, cancel: &Cancel) -> Result<(), Error> {
     let file = File::open(image).map_err(Error::io("opening", image))?;
     let name = image.display().to_string();
-    let (mut tree, _) = base::open_tree(&file, &name, workspace.path())?;
     let task = Task::ApplyLayer {
         diff_id: None,
         ledger: String::new(),
+        most_bytes: None,
     };
-    base::apply(workspace, &task, &mut tree, cancel).map(drop)
+    base::read_tree(workspace, (&file, &name), Bounds::default(), |tree| {
+        base::apply(workspace, &task, tree, cancel).map(drop)
+    })?;
+    Ok(())
 }

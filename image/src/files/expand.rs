@@ -6,9 +6,14 @@ use std::str::Chars;
 
 /// More words than this come from braces only by malice.
 const MOST_WORDS: usize = 1000;
+/// No path is longer; a longer word would cost time and memory that grow with its square.
+const LONGEST_WORD: usize = 4096;
 
 /// The words that braces, home and variables make of one.
 pub(super) fn words(word: &str, is_own: bool) -> Vec<String> {
+    if word.len() > LONGEST_WORD {
+        return vec![word.to_owned()];
+    }
     let words = braces(word);
     if !is_own {
         return words;
@@ -246,6 +251,13 @@ mod tests {
     fn braces_make_several_words() {
         assert_eq!(words("a{b,c{d,e}}f", false), ["abf", "acdf", "acef"]);
         assert_eq!(words("a{b}", false), ["a{b}"]);
+    }
+
+    #[test]
+    fn a_word_longer_than_any_path_is_not_expanded() {
+        let word = format!("a{{{}}}", ",".repeat(LONGEST_WORD));
+
+        assert_eq!(words(&word, false), [word]);
     }
 
     #[test]

@@ -8,22 +8,20 @@ use crate::layer::{self, Ledger, Options, StreamOptions};
 use crate::sandbox::Failure;
 
 /// Puts a layer over the tree.
-pub(super) fn apply(
-    diff_id: Option<String>,
-    ledger: &str,
-    input: impl Read,
-) -> Result<Reply, Failure> {
+pub(super) fn apply(options: &Options, ledger: &str, input: impl Read) -> Result<Reply, Failure> {
     let mut ledger = parse(ledger)?;
-    let options = Options { diff_id };
     let input = BufReader::with_capacity(256 << 10, input);
-    layer::apply(input, Path::new("/"), &mut ledger, &options)?;
+    let applied = layer::apply(input, Path::new("/"), &mut ledger, options)?;
 
     let mut text = Vec::new();
     ledger
         .write(&mut text)
         .map_err(Failure::io("writing", "ledger"))?;
     let text = String::from_utf8(text).map_err(|error| Failure::machine("ledger", error))?;
-    Ok(Reply::Ledger(text))
+    Ok(Reply::Applied {
+        ledger: text,
+        bytes: applied.bytes,
+    })
 }
 
 /// Writes the tree as a tar archive.

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use copy::CopyTarget;
 pub use loan::Loan;
 
+use crate::layer::Options;
 use crate::metadata::{self, AppOfStage, BaseKind, InspectFacts, MetadataOfStage, OciConfig};
 use crate::sandbox::Failure;
 
@@ -39,6 +40,8 @@ pub enum Task {
         diff_id: Option<String>,
         /// What the file system could not represent of earlier layers, in JSON lines.
         ledger: String,
+        /// How many bytes it may take on disk.
+        most_bytes: Option<u64>,
     },
     /// Gives the tree the folders, scripts and links that runtimes expect.
     InstallBase(BaseKind),
@@ -83,8 +86,13 @@ pub enum Reply {
     Done,
     /// What was lent, for [`Task::TakeBack`].
     Lent(Vec<Loan>),
-    /// What the file system could not represent, in JSON lines.
-    Ledger(String),
+    /// A layer was put over the tree.
+    Applied {
+        /// What the file system could not represent, in JSON lines.
+        ledger: String,
+        /// Bytes that it took on disk, about.
+        bytes: u64,
+    },
     /// What the image tells of itself.
     Facts(Box<InspectFacts>),
     /// Content of a file, or that there is none.
@@ -100,7 +108,17 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
         Task::CopyFiles(targets) => copy::copy_files(&targets, BufReader::new(input))?,
         Task::Lend(loans) => return loan::lend(loans).map(Reply::Lent),
         Task::TakeBack(loans) => loan::take_back(&loans)?,
-        Task::ApplyLayer { diff_id, ledger } => return layer::apply(diff_id, &ledger, input),
+        Task::ApplyLayer {
+            diff_id,
+            ledger,
+            most_bytes,
+        } => {
+            let options = Options {
+                diff_id,
+                most_bytes,
+            };
+            return layer::apply(&options, &ledger, input);
+        }
         Task::StreamTree { latest, ledger } => layer::stream(latest, &ledger, output()?)?,
         Task::InstallBase(kind) => metadata::install_base(root, kind)?,
         Task::InstallConfig {

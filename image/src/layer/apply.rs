@@ -23,6 +23,8 @@ use super::whiteout::{self, Whiteout};
 pub struct Options {
     /// Digest (`sha256:…`) of the uncompressed layer, to be verified.
     pub diff_id: Option<String>,
+    /// How many bytes it may take on disk.
+    pub most_bytes: Option<u64>,
 }
 
 /// What applying a layer did.
@@ -30,6 +32,8 @@ pub struct Options {
 pub struct Applied {
     /// Entries of the layer, whiteouts included.
     pub entries: u64,
+    /// Bytes that it took on disk, about.
+    pub bytes: u64,
     /// Digest (`sha256:…`) of the uncompressed layer.
     pub diff_id: String,
 }
@@ -50,13 +54,19 @@ pub fn apply(
         tree: Tree::open(root, ledger)?,
         waiting: Vec::new(),
         entries: 0,
+        bytes: 0,
+        most_bytes: options.most_bytes,
     };
     layer.apply_all()?;
-    let entries = layer.entries;
+    let (entries, bytes) = (layer.entries, layer.bytes);
     layer.tree.finish()?;
     let diff_id = content.finish()?;
     verify(&diff_id, options)?;
-    Ok(Applied { entries, diff_id })
+    Ok(Applied {
+        entries,
+        bytes,
+        diff_id,
+    })
 }
 
 fn verify(found: &str, options: &Options) -> Result<(), Error> {
@@ -75,12 +85,18 @@ struct Layer<'a, R> {
     /// Hard links whose target had not come yet.
     waiting: Vec<Member>,
     entries: u64,
+    bytes: u64,
+    most_bytes: Option<u64>,
 }
+
+/// What a file system needs for an entry without content: an inode and a name.
+const ENTRY: u64 = 512;
 
 impl<R: Read> Layer<'_, R> {
     fn apply_all(&mut self) -> Result<(), Error> {
         while let Some(member) = self.archive.next()? {
             self.entries += 1;
+            self.take_space(ENTRY)?;
             self.apply_member(member)?;
         }
         for member in std::mem::take(&mut self.waiting) {
@@ -91,6 +107,15 @@ impl<R: Read> Layer<'_, R> {
             }
         }
         Ok(())
+    }
+
+    /// A layer that is small in the registry may be without end when it is unpacked.
+    fn take_space(&mut self, bytes: u64) -> Result<(), Error> {
+        self.bytes += bytes;
+        match self.most_bytes {
+            Some(most) if self.bytes > most => Err(Error::TooLarge),
+            _ => Ok(()),
+        }
     }
 
     fn apply_member(&mut self, member: Member) -> Result<(), Error> {
@@ -218,6 +243,7 @@ impl<R: Read> Layer<'_, R> {
             if count == 0 {
                 return Err(Error::entry(path, "has less data than its header says"));
             }
+            self.take_space(count as u64)?;
             file.write_all(&buffer[..count])
                 .map_err(Error::io("writing", path))?;
             rest -= count as u64;

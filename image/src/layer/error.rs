@@ -24,6 +24,9 @@ pub enum Error {
         /// What the content hashes to.
         found: String,
     },
+    /// It takes more space than it may.
+    #[error("base takes more space than the disk limit allows")]
+    TooLarge,
     /// The compressed stream could not be read.
     #[error("reading the layer")]
     Read(#[source] io::Error),

@@ -34,24 +34,27 @@ pub struct ReferenceError {
 }
 
 impl Reference {
-    /// Reads the value of `From` with the `Registry` and `Namespace` headers put before it.
-    pub fn from_headers(
-        from: &str,
-        registry: Option<&str>,
-        namespace: Option<&str>,
+    /// Reads the value of `From` with the `Registry` and `Namespace` headers put before it, unless
+    /// it begins with that registry itself: then it is complete.
+    pub fn from_headers<'a>(
+        from: &'a str,
+        registry: Option<&'a str>,
+        namespace: Option<&'a str>,
     ) -> Result<Self, ReferenceError> {
-        let headers = [registry, namespace].into_iter().flatten();
-        let headers = headers.map(|value| without_scheme(value.trim()).trim_matches('/'));
+        let header = |value: Option<&'a str>| {
+            let value = value.map(|value| without_scheme(value.trim()).trim_matches('/'));
+            value.filter(|value| !value.is_empty())
+        };
         let from = without_scheme(from.trim()).trim_start_matches('/');
-        let parts: Vec<&str> = headers
-            .chain([from])
-            .filter(|part| !part.is_empty())
+        let registry = header(registry);
+        if let Some(registry) = registry.filter(|registry| names_registry(from, registry)) {
+            return parse(from, Some(registry));
+        }
+        let parts: Vec<&str> = [registry, header(namespace), Some(from)]
+            .into_iter()
+            .flatten()
             .collect();
-        let registry = registry.map(|value| without_scheme(value.trim()).trim_matches('/'));
-        parse(
-            &parts.join("/"),
-            registry.filter(|registry| !registry.is_empty()),
-        )
+        parse(&parts.join("/"), registry)
     }
 
     /// The registry's host, with its port if it has one.
@@ -108,6 +111,14 @@ fn canonical_registry(name: &str) -> String {
         "docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => DOCKER_HUB.to_owned(),
         _ => name,
     }
+}
+
+/// Whether a name begins with a registry's host. A word without dot or port may as well be the
+/// first part of a repository.
+fn names_registry(name: &str, registry: &str) -> bool {
+    let is_host = registry.contains(['.', ':']) || registry.eq_ignore_ascii_case("localhost");
+    let rest = name.strip_prefix(registry);
+    is_host && rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn without_scheme(text: &str) -> &str {
@@ -282,6 +293,32 @@ mod tests {
         assert_eq!(
             with("ubuntu", Some("index.docker.io"), None),
             "index.docker.io/library/ubuntu:latest"
+        );
+    }
+
+    #[test]
+    fn a_name_that_repeats_the_registry_is_complete() {
+        let with = |from, registry, namespace| {
+            Reference::from_headers(from, Some(registry), namespace)
+                .unwrap()
+                .to_string()
+        };
+
+        assert_eq!(
+            with("localhost:5000/ns/b:1", "http://localhost:5000", None),
+            "localhost:5000/ns/b:1"
+        );
+        assert_eq!(
+            with("ghcr.io/a/b", "ghcr.io/", Some("a")),
+            "ghcr.io/a/b:latest"
+        );
+        assert_eq!(
+            with("ghcr.io.example/b", "ghcr.io", None),
+            "ghcr.io/ghcr.io.example/b:latest"
+        );
+        assert_eq!(
+            with("registry/b", "registry", None),
+            "registry/registry/b:latest"
         );
     }
 

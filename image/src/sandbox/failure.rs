@@ -21,7 +21,7 @@ enum Kind {
     Machine,
     /// What we were given to work on is wrong.
     Input,
-    /// No space is left.
+    /// No space is left, or none that may be used.
     DiskFull,
     /// Anything else.
     Internal,
@@ -64,6 +64,7 @@ impl From<layer::Error> for Failure {
     fn from(error: layer::Error) -> Self {
         let kind = match &error {
             layer::Error::Read(source) | layer::Error::Io { source, .. } => kind_of(source),
+            layer::Error::TooLarge => Kind::DiskFull,
             _ => Kind::Input,
         };
         Self {

@@ -31,6 +31,8 @@ const FULL: u64 = 1 << 20;
 
 /// Runs a script to its end, or to a limit.
 pub(super) fn run(job: &Job) -> Result<Report, Failure> {
+    // First, for `/proc` may become read-only.
+    limits::set(&job.limits)?;
     mounts::enter_sandbox(job.section)?;
     write_script(job)?;
     confine(job)?;
@@ -50,7 +52,6 @@ fn confine(job: &Job) -> Result<(), Failure> {
     setsid().map_err(machine("leaving the terminal"))?;
     umask(Mode::from_bits_truncate(job.umask));
     chdir(job.section.working_folder()).map_err(machine("entering the script's folder"))?;
-    limits::set(&job.limits)?;
     capabilities::reduce(job.section)?;
     syscalls::restrict(job.section, job.single)
 }

@@ -22,7 +22,7 @@ pub use child::enter_if_asked;
 pub use failure::Failure;
 pub use namespace::{Namespace, Output, Streams};
 pub use script::{ScriptRun, Section, run_script};
-pub use workspace::{Workspace, sweep};
+pub use workspace::{Workspace, own_folder, sweep};
 
 const USER_NAMESPACES_HELP: &str = "allow unprivileged user namespaces: \
     sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), \

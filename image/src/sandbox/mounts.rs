@@ -63,7 +63,7 @@ pub(super) fn enter_sandbox(section: Section) -> Result<(), Failure> {
     let trees = Trees::gather(section)?;
     become_root(&trees.root)?;
 
-    attach_in_new_folder(&trees.proc, "/proc")?;
+    trees.show_proc()?;
     attach_in_new_folder(&trees.sys, "/sys")?;
     trees.make_dev()?;
     if section.is_on_host() {
@@ -79,7 +79,7 @@ pub(super) fn enter_sandbox(section: Section) -> Result<(), Failure> {
 /// Everything is taken hold of before the machine's tree is let go.
 struct Trees {
     root: OwnedFd,
-    proc: OwnedFd,
+    proc: Proc,
     sys: OwnedFd,
     dev: OwnedFd,
     pts: OwnedFd,
@@ -89,6 +89,28 @@ struct Trees {
     var_tmp: OwnedFd,
     host: Option<Host>,
 }
+
+/// What the sandbox has as `/proc`.
+enum Proc {
+    /// It shows the processes of the sandbox only.
+    Fresh(OwnedFd),
+    /// The kernel refuses a fresh one where parts of `/proc` are covered, as in most containers.
+    /// The machine's is shown read-only: of processes outside, the kernel gives a namespace the
+    /// names and nothing that they keep to themselves.
+    Machines(OwnedFd),
+}
+
+impl Proc {
+    fn gather() -> Result<Self, Failure> {
+        file_system("proc", &[])
+            .map(Self::Fresh)
+            .or_else(|_| clone_of("/proc").map(Self::Machines))
+    }
+}
+
+const NO_PROGRAMS: MsFlags = MsFlags::MS_NOSUID
+    .union(MsFlags::MS_NODEV)
+    .union(MsFlags::MS_NOEXEC);
 
 const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
     .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
@@ -105,7 +127,7 @@ impl Trees {
             } else {
                 clone_of(ROOTFS)?
             },
-            proc: file_system("proc", &[])?,
+            proc: Proc::gather()?,
             sys: clone_of("/sys")?,
             dev: file_system("tmpfs", &[("mode", "0755"), ("size", "1m")])?,
             pts: file_system("devpts", &[("ptmxmode", "0666"), ("mode", "0620")])?,
@@ -119,6 +141,16 @@ impl Trees {
                 None
             },
         })
+    }
+
+    fn show_proc(&self) -> Result<(), Failure> {
+        match &self.proc {
+            Proc::Fresh(tree) => attach_in_new_folder(tree, "/proc"),
+            Proc::Machines(tree) => {
+                attach_in_new_folder(tree, "/proc")?;
+                restrict::below("/proc", MsFlags::MS_RDONLY | NO_PROGRAMS)
+            }
+        }
     }
 
     fn make_dev(&self) -> Result<(), Failure> {

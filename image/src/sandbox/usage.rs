@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-const OURSELVES: &str = "1";
 const PAGE: u64 = 4096;
 
 /// Processes and threads, this one left out.
@@ -72,13 +71,20 @@ fn used_in(folder: &str) -> Option<u64> {
     Some((fs.blocks() - fs.blocks_free()) * fs.fragment_size())
 }
 
+/// The machine's `/proc`, where there is no other, shows processes of other namespaces too.
 fn each_process() -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ourselves = fs::read_link("/proc/self").unwrap_or_default();
+    let namespace = fs::read_link("/proc/self/ns/pid").ok();
     entries
-        .filter(|entry| {
+        .filter(move |entry| {
             let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name != OURSELVES && name.bytes().all(|byte| byte.is_ascii_digit())
+            name != ourselves.as_os_str()
+                && name
+                    .to_string_lossy()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit())
+                && fs::read_link(entry.path().join("ns/pid")).ok() == namespace
         })
         .map(|entry| entry.path())
 }

@@ -2,8 +2,10 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
 
 use super::{Namespace, Streams, mounts};
 use crate::error::Error;
@@ -24,7 +26,7 @@ pub struct Workspace {
 impl Workspace {
     /// Makes an empty folder of a build below `scratch`.
     pub fn create(scratch: &Path, namespace: &Namespace) -> Result<Self, Error> {
-        fs::create_dir_all(scratch).map_err(Error::io("creating", scratch))?;
+        own_folder(scratch).map_err(Error::io("using", scratch))?;
         let _no_sweep = lock_scratch(scratch)?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(scratch);
         let path = folder
@@ -59,6 +61,11 @@ impl Workspace {
     /// written by tasks inside.
     pub fn rootfs(&self) -> PathBuf {
         self.path.join(mounts::ROOTFS)
+    }
+
+    /// What scripts have as `/tmp`.
+    pub fn tmp(&self) -> PathBuf {
+        self.path.join(mounts::TMP)
     }
 
     /// The namespace that the trees belong to.
@@ -96,6 +103,7 @@ pub fn sweep(scratch: &Path, namespace: &Namespace) -> Result<(), Error> {
     if !scratch.exists() {
         return Ok(());
     }
+    own_folder(scratch).map_err(Error::io("using", scratch))?;
     let _no_new_builds = lock_scratch(scratch)?;
     for entry in fs::read_dir(scratch).map_err(Error::io("reading", scratch))? {
         let path = entry.map_err(Error::io("reading", scratch))?.path();
@@ -107,6 +115,26 @@ pub fn sweep(scratch: &Path, namespace: &Namespace) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Makes a folder, or makes sure that it is the caller's.
+///
+/// # Security
+/// Scratch folders lie where everybody may make folders. Who was there first could have links in
+/// theirs that lead our files, and our removing of files, to somewhere else.
+pub fn own_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let metadata = fs::symlink_metadata(folder)?;
+    let is_ours = metadata.is_dir() && metadata.uid() == Uid::effective().as_raw();
+    let is_shared = metadata.mode() & 0o022 != 0;
+    if is_ours && !is_shared {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "it should be a folder of your own that nobody else may write to; remove it, or set \
+         COOPERAGE_TMPDIR to another place",
+    ))
 }
 
 /// Between the making of a folder and of its lock nobody may sweep.
@@ -134,4 +162,32 @@ fn remove(path: &Path, namespace: &Namespace) -> Result<(), Error> {
         }
     }
     fs::remove_dir_all(path).map_err(Error::io("removing", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_prepared_is_not_used() {
+        let place = tempfile::tempdir().unwrap();
+        let (link, shared) = (place.path().join("link"), place.path().join("shared"));
+        symlink(place.path(), &link).unwrap();
+        fs::create_dir(&shared).unwrap();
+        fs::set_permissions(&shared, Permissions::from_mode(0o777)).unwrap();
+
+        assert!(own_folder(&place.path().join("ours/below")).is_ok());
+        assert!(own_folder(&link).is_err());
+        assert!(own_folder(&shared).is_err());
+        if Uid::effective().is_root() {
+            let others = place.path().join("others");
+            fs::create_dir(&others).unwrap();
+            chown(&others, Some(65_534), None).unwrap();
+            assert!(own_folder(&others).is_err());
+        } else {
+            assert!(own_folder(Path::new("/usr")).is_err());
+        }
+    }
 }

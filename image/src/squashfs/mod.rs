@@ -2,18 +2,24 @@
 
 pub mod writer;
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Instant;
+
+use tempfile::NamedTempFile;
 
 use self::writer::Options;
+use crate::cancellable::Cancellable;
+use crate::engine::{Cancel, Limits};
 use crate::error::Error;
 use crate::inside::Task;
-use crate::sandbox::{Namespace, Output, Streams};
+use crate::sandbox::{
+    Namespace, Network, Output, ScriptRun, Section, Streams, Workspace, run_script,
+};
 
 const PACKAGE: &str = "install the Debian package squashfs-tools-ng";
 
@@ -40,8 +46,9 @@ pub fn pack(
     rootfs: &Path,
     extra: Extra<'_>,
     output: &Path,
+    cancel: &Cancel,
 ) -> Result<PackSummary, Error> {
-    let packed = pack_into(namespace, rootfs, extra, output);
+    let packed = pack_into(namespace, rootfs, extra, output, cancel);
     if packed.is_err() && output.exists() {
         fs::remove_file(output).map_err(Error::io("removing", output))?;
     }
@@ -53,6 +60,7 @@ fn pack_into(
     rootfs: &Path,
     extra: Extra<'_>,
     output: &Path,
+    cancel: &Cancel,
 ) -> Result<PackSummary, Error> {
     let mut file = File::create_new(output).map_err(Error::io("creating", output))?;
     let (tree, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
@@ -68,11 +76,16 @@ fn pack_into(
         modified: extra.latest.map(clamp),
         ..Options::default()
     };
+    // Files of nothing but holes take no space and have no end.
+    let tree = Cancellable::new(tree, cancel);
     let (streamed, written) = thread::scope(|scope| {
         let writing = scope.spawn(|| writer::write_tar(tree, &mut file, &options));
         (namespace.perform(rootfs, &task, streams), writing.join())
     });
     let written = written.map_err(|_| Error::Internal("the packer panicked".to_owned()))?;
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
     // A tree that cannot be read breaks off, and only the reader knows why.
     match (streamed, written) {
         (_, Err(writer::Error::Write(source))) => Err(Error::io("writing", output)(source)),
@@ -87,71 +100,122 @@ fn clamp(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
-/// A squashfs file being read as a tar archive.
-#[derive(Debug)]
-pub struct TreeArchive {
-    program: Child,
-    _copy: tempfile::NamedTempFile,
+/// A squashfs in a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The file.
+    pub file: &'a File,
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub length: u64,
 }
 
-/// Reads the squashfs at a place of a file as an uncompressed tar archive, root directory
-/// included. `scratch` holds a copy of it meanwhile.
-pub fn read_as_tar(
-    file: &File,
-    offset: u64,
-    length: u64,
-    scratch: &Path,
-) -> Result<TreeArchive, Error> {
-    let mut copy = tempfile::NamedTempFile::new_in(scratch)
-        .map_err(Error::io("creating a file in", scratch))?;
-    let mut source = file;
-    let copied = source
-        .seek(SeekFrom::Start(offset))
-        .and_then(|_| io::copy(&mut source.take(length), copy.as_file_mut()))
-        .map_err(Error::io("copying an image to", copy.path()))?;
-    if copied < length {
-        return Err(Error::Base {
-            message: format!("image is cut off: {copied} of {length} bytes are there"),
-            help: None,
+/// What surrounds the reading of an image.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bounds {
+    /// What it may use.
+    pub limits: Limits,
+    /// When the time limit of the build is over.
+    pub deadline: Option<Instant>,
+}
+
+/// Reads a squashfs; `take` gets it as an uncompressed tar archive, root directory included.
+///
+/// # Security
+/// The image may be a stranger's and the program that reads it is large, so it runs in the sandbox
+/// and sees the image alone.
+pub fn read_as_tar<T>(
+    workspace: &Workspace,
+    image: Part<'_>,
+    bounds: Bounds,
+    take: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let copy = copy_for_sandbox(workspace, image)?;
+    let run = reader(&copy, bounds);
+    let stop = Cancel::default();
+    let (mut archive, mut writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
+    let (taken, ended) = thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut pass_on = |bytes: &[u8]| {
+                if writer.write_all(bytes).is_err() {
+                    stop.cancel();
+                }
+            };
+            let ended = run_script(workspace, &run, &mut pass_on, &stop);
+            drop(writer);
+            ended
         });
-    }
-
-    let program = Command::new("sqfs2tar")
-        .args(["--root-becomes", "."])
-        .arg(copy.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| not_installed("sqfs2tar", &error))?;
-    Ok(TreeArchive {
-        program,
-        _copy: copy,
-    })
+        let taken = take(&mut archive).and_then(|taken| {
+            io::copy(&mut archive, &mut io::sink())
+                .map(|_| taken)
+                .map_err(Error::io("reading", "an image"))
+        });
+        // What is still reading learns that nobody listens any more.
+        drop(archive);
+        (taken, reading.join())
+    });
+    let ended = ended.map_err(|_| Error::Internal("reading an image panicked".to_owned()))?;
+    verdict(taken, ended)
 }
 
-impl Read for TreeArchive {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(output) = &mut self.program.stdout else {
-            return Ok(0);
-        };
-        match output.read(buffer)? {
-            // An archive that breaks off must not look like one that ends.
-            0 if !buffer.is_empty() && !self.program.wait()?.success() => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "image is damaged",
-            )),
-            count => Ok(count),
-        }
+/// The copy lies in the build's own `/tmp` until it is dropped.
+fn copy_for_sandbox(workspace: &Workspace, image: Part<'_>) -> Result<NamedTempFile, Error> {
+    let folder = workspace.tmp();
+    let mut copy =
+        NamedTempFile::new_in(&folder).map_err(Error::io("creating a file in", &folder))?;
+    let mut source = image.file;
+    let copied = source
+        .seek(SeekFrom::Start(image.offset))
+        .and_then(|_| io::copy(&mut source.take(image.length), copy.as_file_mut()))
+        .map_err(Error::io("copying an image to", copy.path()))?;
+    if copied < image.length {
+        return Err(damaged(&format!(
+            "is cut off: {copied} of {} bytes are there",
+            image.length
+        )));
+    }
+    // Root of the sandbox is somebody else when root of the machine builds.
+    copy.as_file()
+        .set_permissions(Permissions::from_mode(0o644))
+        .map_err(Error::io("changing the mode of", copy.path()))?;
+    Ok(copy)
+}
+
+fn reader(copy: &NamedTempFile, bounds: Bounds) -> ScriptRun<'static> {
+    let name = copy.path().file_name().unwrap_or_default();
+    // What it complains about must not get into the archive.
+    let script = "exec sqfs2tar --root-becomes . \"$0\" 2>/dev/null";
+    let path = format!("/tmp/{}", name.to_string_lossy());
+    ScriptRun {
+        section: Section::Setup,
+        command: ["/bin/sh", "-c", script, &path].map(str::to_owned).to_vec(),
+        body: None,
+        environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+        context: None,
+        network: Network::None,
+        limits: bounds.limits,
+        deadline: bounds.deadline,
     }
 }
 
-impl Drop for TreeArchive {
-    fn drop(&mut self) {
-        if let Err(error) = self.program.kill().and_then(|()| self.program.wait()) {
-            tracing::warn!("sqfs2tar cannot be ended: {error}");
+/// An archive that breaks off must not look like one that ends.
+fn verdict<T>(taken: Result<T, Error>, ended: Result<(), Error>) -> Result<T, Error> {
+    const NOT_FOUND: i32 = 127;
+    match (taken, ended) {
+        (taken, Ok(())) => taken,
+        (_, Err(Error::Script { status, .. })) if status == NOT_FOUND => {
+            Err(not_installed("sqfs2tar", &io::ErrorKind::NotFound.into()))
         }
+        (_, Err(Error::Script { .. })) => Err(damaged("is damaged")),
+        (Err(error), Err(Error::Cancelled)) | (_, Err(error)) => Err(error),
+    }
+}
+
+fn damaged(how: &str) -> Error {
+    Error::Base {
+        message: format!("image {how}"),
+        help: None,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use cooperage_image::Context;
+use cooperage_image::files::{self, Pair};
 use cooperage_image::sandbox::{Identity, Section};
+use cooperage_image::{Context, FailureKind};
 
 use crate::Case;
 use crate::machine::Machine;
@@ -20,6 +21,10 @@ pub(crate) const CASES: &[Case] = &[
         a_strangers_links_do_not_lead_out,
     ),
     ("a missing source is named", a_missing_source_is_named),
+    (
+        "links that make files without end meet the disk limit",
+        links_without_end_meet_the_limit,
+    ),
 ];
 
 fn files_are_copied_like_cp() {
@@ -112,4 +117,32 @@ fn a_missing_source_is_named() {
     let error = machine.copy(&[("no/such/file", "/x")]).unwrap_err();
 
     assert_eq!(error.to_string(), "no/such/file is not there");
+}
+
+fn links_without_end_meet_the_limit() {
+    let machine = Machine::new(Identity::Auto);
+    let context = machine.context.path();
+    for level in 0..24 {
+        let folder = context.join(format!("l{level}"));
+        fs::create_dir(&folder).unwrap();
+        for name in ["a", "b", "c"] {
+            symlink(format!("../l{}", level + 1), folder.join(name)).unwrap();
+        }
+    }
+    fs::create_dir(context.join("l24")).unwrap();
+    let pair = Pair {
+        source: "l0".to_owned(),
+        destination: Some("/l".to_owned()),
+    };
+
+    let copied = files::copy(
+        machine.workspace(),
+        &machine.anywhere(),
+        &[pair],
+        Some(8 << 20),
+        &mut |_| {},
+    );
+
+    let error = copied.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Disk, "{error}");
 }

@@ -72,7 +72,7 @@ impl Machine {
                 destination: (!to.is_empty()).then(|| (*to).to_owned()),
             })
             .collect();
-        files::copy(self.workspace(), context, &pairs, &mut |_| {})
+        files::copy(self.workspace(), context, &pairs, None, &mut |_| {})
     }
 
     pub(crate) fn run(&self, section: Section, script: &str) -> Ran {

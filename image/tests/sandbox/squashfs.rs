@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cooperage_image::sandbox::{Identity, Section};
-use cooperage_image::squashfs::{self, Extra};
+use cooperage_image::squashfs::{self, Bounds, Extra, Part};
+use cooperage_image::{Cancel, Error};
 
 use crate::Case;
 use crate::machine::Machine;
@@ -21,6 +23,10 @@ pub(crate) const CASES: &[Case] = &[
         packing_twice_gives_the_same_bytes,
     ),
     (
+        "packing a file of endless holes can be stopped",
+        packing_can_be_stopped,
+    ),
+    (
         "a damaged image is not half an image",
         a_damaged_image_is_an_error,
     ),
@@ -33,18 +39,29 @@ fn pack(machine: &Machine, name: &str) -> std::path::PathBuf {
         latest: Some(1_000_000),
         ..Extra::default()
     };
-    let summary =
-        squashfs::pack(workspace.namespace(), &workspace.rootfs(), extra, &output).unwrap();
+    let (namespace, rootfs) = (workspace.namespace(), workspace.rootfs());
+    let summary = squashfs::pack(namespace, &rootfs, extra, &output, &Cancel::default()).unwrap();
     assert_eq!(summary.size, output.metadata().unwrap().len());
     assert_eq!(summary.size % 4096, 0);
     output
 }
 
-fn listing(image: &Path, scratch: &Path) -> String {
-    let file = File::open(image).unwrap();
-    let length = file.metadata().unwrap().len();
-    let archive = squashfs::read_as_tar(&file, 0, length, scratch).unwrap();
-    let mut archive = tar::Archive::new(archive);
+fn read(machine: &Machine, image: &Path, length: u64) -> Result<Vec<u8>, Error> {
+    let part = Part {
+        file: &File::open(image).unwrap(),
+        offset: 0,
+        length,
+    };
+    squashfs::read_as_tar(machine.workspace(), part, Bounds::default(), |archive| {
+        let mut tar = Vec::new();
+        archive.read_to_end(&mut tar).unwrap();
+        Ok(tar)
+    })
+}
+
+fn listing(machine: &Machine, image: &Path) -> String {
+    let tar = read(machine, image, image.metadata().unwrap().len()).unwrap();
+    let mut archive = tar::Archive::new(&tar[..]);
     let mut lines = String::new();
     for entry in archive.entries().unwrap() {
         let entry = entry.unwrap();
@@ -70,7 +87,7 @@ fn a_packed_tree_keeps_everything() {
 
     let image = pack(&machine, "image");
 
-    let listing = listing(&image, machine.scratch.path());
+    let listing = listing(&machine, &image);
     let owner = if machine.workspace().namespace().is_single() {
         "0:0"
     } else {
@@ -105,12 +122,37 @@ fn packing_twice_gives_the_same_bytes() {
 fn a_damaged_image_is_an_error() {
     let machine = Machine::new(Identity::Auto);
     let image = pack(&machine, "image");
-    let file = File::open(&image).unwrap();
-    let half = file.metadata().unwrap().len() / 2;
-    let mut bytes = Vec::new();
+    let whole = image.metadata().unwrap().len();
 
-    let mut archive = squashfs::read_as_tar(&file, 0, half, machine.scratch.path()).unwrap();
-    let read = archive.read_to_end(&mut bytes);
+    for length in [whole / 2, whole + 1] {
+        let read = read(&machine, &image, length);
 
-    assert!(read.is_err());
+        assert!(matches!(read, Err(Error::Base { .. })), "{read:?}");
+    }
+    let left = std::fs::read_dir(machine.workspace().tmp()).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+fn packing_can_be_stopped() {
+    let machine = Machine::new(Identity::Auto);
+    machine
+        .run(Section::Post, "busybox truncate -s 4T /holes")
+        .said();
+    let workspace = machine.workspace();
+    let output = machine.scratch.path().join("image");
+    let (extra, cancel) = (Extra::default(), Cancel::default());
+    let begin = Instant::now();
+
+    let packed = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(500));
+            cancel.cancel();
+        });
+        let (namespace, rootfs) = (workspace.namespace(), workspace.rootfs());
+        squashfs::pack(namespace, &rootfs, extra, &output, &cancel)
+    });
+
+    assert!(matches!(packed, Err(Error::Cancelled)), "{packed:?}");
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    assert!(!output.exists());
 }

@@ -88,11 +88,14 @@ impl Source {
         .await
     }
 
-    /// Brings a commit here unless it is here.
+    /// Brings a commit here unless it is here, and makes sure that it can be sent.
     pub async fn ensure(self, git_ref: String, object: String) -> Result<(), FetchError> {
         blocking(move || {
             let oid: Oid = fetch::parse_oid(&object)?;
-            Mirror::open(&self)?.fetch(oid, &git_ref)
+            let mirror = Mirror::open(&self)?;
+            mirror.fetch(oid, &git_ref)?;
+            let most_bytes = self.limits.size_mib.saturating_mul(1 << 20);
+            tree::check_sizes(mirror.repository(), &mirror.commit(oid)?, most_bytes)
         })
         .await
     }

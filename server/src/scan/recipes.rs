@@ -6,7 +6,7 @@ use super::fetch::FetchError;
 use super::tree::{self, Kind};
 
 /// The longest definition file that is built.
-const LONGEST: usize = 1 << 20;
+const LONGEST: u64 = 1 << 20;
 
 /// A definition file at a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +43,14 @@ pub fn find(repository: &Repository, commit: &Commit<'_>) -> Result<Found, Fetch
         if !matches!(entry.kind, Kind::File | Kind::Executable) {
             continue;
         }
+        if tree::size(repository, entry.object)? > LONGEST {
+            found.skipped.push(format!("{path} is longer than 1 MiB"));
+            continue;
+        }
         let blob = repository
             .find_blob(entry.object)
             .map_err(anyhow::Error::from)?;
-        if blob.size() > LONGEST {
-            found.skipped.push(format!("{path} is longer than 1 MiB"));
-        } else if named == Named::ByExtension && !has_bootstrap_line(blob.content()) {
+        if named == Named::ByExtension && !has_bootstrap_line(blob.content()) {
             found.skipped.push(format!("{path} has no Bootstrap: line"));
         } else {
             found.recipes.push(Recipe {

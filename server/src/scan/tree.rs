@@ -8,6 +8,9 @@ use super::fetch::FetchError;
 /// fit on any disk.
 const MOST_ENTRIES: usize = 500_000;
 
+/// A file is held in memory while it is sent. Forges take no larger ones either.
+const LARGEST_FILE: u64 = 256 << 20;
+
 /// What lies at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -67,6 +70,43 @@ pub(super) fn entries(
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// Refuses a commit whose files would fill memory or disk: a few bytes of a pack can stand for
+/// any number of them.
+pub(super) fn check_sizes(
+    repository: &Repository,
+    commit: &Commit<'_>,
+    most_bytes: u64,
+) -> Result<(), FetchError> {
+    let mut total = 0_u64;
+    for entry in entries(repository, commit)? {
+        if !matches!(entry.kind, Kind::File | Kind::Executable | Kind::Link) {
+            continue;
+        }
+        let size = size(repository, entry.object)?;
+        if size > LARGEST_FILE {
+            let path = String::from_utf8_lossy(&entry.path);
+            let most = LARGEST_FILE >> 20;
+            return Err(FetchError::Refused(format!(
+                "{path} is larger than {most} MiB"
+            )));
+        }
+        total = total.saturating_add(size);
+    }
+    if total <= most_bytes {
+        return Ok(());
+    }
+    Err(FetchError::Refused(
+        "the files of the commit are larger than fetch.size_mib allows".to_owned(),
+    ))
+}
+
+/// Size of an object's content, which is not read for it.
+pub(super) fn size(repository: &Repository, object: Oid) -> Result<u64, FetchError> {
+    let header = repository.odb().and_then(|odb| odb.read_header(object));
+    let (size, _) = header.map_err(anyhow::Error::from)?;
+    Ok(u64::try_from(size).unwrap_or(u64::MAX))
 }
 
 fn kind_of(mode: i32) -> Option<Kind> {

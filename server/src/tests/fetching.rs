@@ -196,6 +196,23 @@ async fn limits_on_size_and_local_paths_hold(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_small_repository_of_large_files_is_not_sent(db: PgPool) {
+    let world = World::new(db);
+    let git = world.repository("tool");
+    let zeros = "0".repeat(3 << 20);
+    let commit = git.commit(&[("Singularity", "Bootstrap: scratch\n"), ("zeros", &zeros)]);
+    let mut source = source(&world, git.path().to_owned());
+    source.limits.size_mib = 2;
+    let main = || "refs/heads/main".to_owned();
+
+    let found = source.clone().at_object(main(), commit.clone()).await;
+    let sent = source.ensure(main(), commit).await;
+
+    assert_eq!(found.unwrap().recipes.len(), 1);
+    assert!(matches!(sent, Err(FetchError::Refused(_))), "{sent:?}");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_redirect_to_another_host_or_port_is_not_followed_and_404_is_final(db: PgPool) {
     let world = World::new(db);
     let git = world.repository("tool");
