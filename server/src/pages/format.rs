@@ -47,13 +47,29 @@ pub(super) fn utc(at: &DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// A text without the indentation that all of its lines share.
+pub(super) fn dedent(text: &str) -> String {
+    let lines = || text.trim_end().lines();
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let shared = lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(indent)
+        .min()
+        .unwrap_or_default();
+    let dedented: Vec<_> = lines()
+        .map(|line| line.get(shared..).unwrap_or_default())
+        .collect();
+    dedented.join("\n")
+}
+
 /// How long something took, or has taken so far.
 pub(super) fn duration(start: &DateTime<Utc>, end: Option<&DateTime<Utc>>) -> String {
     let taken = end.copied().unwrap_or_else(Utc::now) - start;
-    let seconds = taken.max(TimeDelta::zero()).num_seconds();
+    let taken = taken.max(TimeDelta::zero());
+    let seconds = taken.num_seconds();
     match seconds {
-        ..1 => "under 1 s".to_owned(),
-        1..60 => format!("{seconds} s"),
+        ..10 if end.is_some() => format!("{seconds}.{} s", taken.subsec_millis() / 100),
+        ..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
@@ -95,10 +111,16 @@ mod tests {
     }
 
     #[test]
+    fn only_shared_indentation_is_taken_away() {
+        assert_eq!(dedent("    a\n\n      b\n"), "a\n\n  b");
+        assert_eq!(dedent("a\n    b"), "a\n    b");
+    }
+
+    #[test]
     fn durations_are_told_in_two_units_at_most() {
         let start = DateTime::UNIX_EPOCH;
         for (seconds, text) in [
-            (0, "under 1 s"),
+            (0, "0.0 s"),
             (59, "59 s"),
             (61, "1 min 1 s"),
             (7260, "2 h 1 min"),
