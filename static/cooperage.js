@@ -114,10 +114,22 @@ if (refreshed) {
   }, 5000);
 }
 
-// Running times go on between two events.
+// Running times go on between two events. They count from the hub's clock, not from the reader's.
+setInterval(() => {
+  for (const shown of document.querySelectorAll("[data-elapsed]")) {
+    shown.began ??= performance.now() - 1000 * Number(shown.dataset.elapsed);
+    const seconds = Math.floor((performance.now() - shown.began) / 1000);
+    const minutes = Math.floor(seconds / 60);
+    if (seconds < 60) shown.textContent = `${seconds} s`;
+    else if (minutes < 60) shown.textContent = `${minutes} min ${seconds % 60} s`;
+    else shown.textContent = `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  }
+}, 1000);
+
+// A build whose stream broke off for good is asked for now and then.
 if (document.querySelector("[data-live]")) {
   setInterval(() => {
     const live = document.querySelector("[data-live]");
     if (live && !document.hidden) renew("build", live.dataset.live).catch(() => {});
-  }, 10000);
+  }, 30000);
 }

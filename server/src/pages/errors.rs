@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cooperage_protocol::admin::Problem;
 
-use super::Layout;
+use super::{Layout, format};
 use crate::auth::Viewer;
 use crate::state::Hub;
 

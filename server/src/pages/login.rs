@@ -3,7 +3,7 @@
 use askama::Template;
 use askama_web::WebTemplate;
 
-use super::Layout;
+use super::{Layout, format};
 use crate::auth::Viewer;
 
 /// Asks for name and password.
