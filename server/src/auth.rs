@@ -194,7 +194,8 @@ impl Viewer {
         self.0.is_some()
     }
 
-    async fn of(headers: &HeaderMap, hub: &Hub) -> Result<Self, Error> {
+    /// The viewer by the cookie of a session.
+    pub(crate) async fn of(headers: &HeaderMap, hub: &Hub) -> Result<Self, Error> {
         let jar = CookieJar::from_headers(headers);
         let Some(cookie) = jar.get(SESSION_COOKIE) else {
             return Ok(Self(None));

@@ -8,4 +8,4 @@ mod queue;
 pub use builds::{BuildRow, Builds, PhaseRow, build, builds, phases};
 pub use collections::{CollectionRow, collection, collections};
 pub use images::{ImageFilter, ImageRow, images};
-pub use queue::{DeliveryRow, collection_of_delivery, deliveries, workers};
+pub use queue::{DeliveredBuild, DeliveryRow, collection_of_delivery, deliveries, workers};

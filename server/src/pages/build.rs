@@ -7,8 +7,9 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use cooperage_protocol::{BuildId, BuildState};
 
+use super::logs::{self, Piece};
 use super::recipe::{self, SourceLine};
-use super::{Layout, format, logs};
+use super::{Layout, format};
 use crate::auth::Viewer;
 use crate::db::logs as log_chunks;
 use crate::db::views::{self, BuildRow, PhaseRow};
@@ -35,7 +36,7 @@ struct BuildPage {
 }
 
 struct LogTail {
-    text: String,
+    pieces: Vec<Piece>,
     /// Where the tail begins in the whole log.
     start: i64,
     /// Where the script goes on.
@@ -52,6 +53,16 @@ impl BuildPage {
         self.build.state.0 == BuildState::Running
             && phase.attempt == self.build.attempt
             && phase.ended_at.is_none()
+    }
+
+    /// How a phase is marked: the last one of a build that failed is where it failed.
+    fn mark(&self, phase: &PhaseRow) -> &'static str {
+        let is_last = self.phases.last() == Some(phase);
+        match self.build.state.0 {
+            _ if self.is_current(phase) => "current",
+            BuildState::Failed if is_last => "broken",
+            _ => "over",
+        }
     }
 
     fn phase_duration(&self, phase: &PhaseRow) -> String {
@@ -108,7 +119,7 @@ async fn tail(hub: &Hub, id: BuildId, is_growing: bool) -> Result<LogTail, Error
         start = end - i64::try_from(bytes.len()).unwrap_or_default();
     }
     Ok(LogTail {
-        text: logs::plain(&String::from_utf8_lossy(&bytes)),
+        pieces: logs::render(&String::from_utf8_lossy(&bytes)),
         start,
         end,
     })

@@ -4,14 +4,15 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::Json;
 use axum::body::to_bytes;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cooperage_protocol::admin::Problem;
 
-use super::Layout;
+use super::{Layout, format};
 use crate::auth::Viewer;
+use crate::state::Hub;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "error.html")]
@@ -21,11 +22,16 @@ struct ErrorPage {
 }
 
 /// Gives every refusal the form that its reader understands.
-pub(crate) async fn show_errors(request: Request, next: Next) -> Response {
-    let is_browser = accepts_html(request.headers());
+pub(crate) async fn show_errors(State(hub): State<Hub>, request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let is_browser = accepts_html(&headers);
     let response = next.run(request).await;
     match find_problem(response).await {
-        Found::Problem(problem, response) if is_browser => as_page(problem, &response),
+        Found::Problem(problem, response) if is_browser => {
+            // Whoever cannot be looked up sees the page as a stranger does.
+            let viewer = Viewer::of(&headers, &hub).await.unwrap_or(Viewer(None));
+            as_page(viewer, problem, &response)
+        }
         Found::Problem(problem, response) if response.extensions().get::<Problem>().is_none() => {
             with_body(
                 &response,
@@ -75,8 +81,8 @@ async fn find_problem(response: Response) -> Found {
     )
 }
 
-fn as_page(problem: Problem, response: &Response) -> Response {
-    let layout = Layout::new(Viewer(None), "");
+fn as_page(viewer: Viewer, problem: Problem, response: &Response) -> Response {
+    let layout = Layout::new(viewer, "");
     let page = ErrorPage { layout, problem }.into_response();
     with_body(response, page, "text/html; charset=utf-8")
 }

@@ -47,16 +47,48 @@ pub(super) fn utc(at: &DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// An error message as a sentence on a page: its first word gets a capital, unless it is a name.
+pub(super) fn sentence(message: &str) -> String {
+    let end = message.find([' ', ',', ';']).unwrap_or(message.len());
+    let (first, rest) = message.split_at(end);
+    if first.is_empty() || !first.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return message.to_owned();
+    }
+    format!("{}{}{rest}", first[..1].to_ascii_uppercase(), &first[1..])
+}
+
+/// A text without the indentation that all of its lines share.
+pub(super) fn dedent(text: &str) -> String {
+    let lines = || text.trim_end().lines();
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let shared = lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(indent)
+        .min()
+        .unwrap_or_default();
+    let dedented: Vec<_> = lines()
+        .map(|line| line.get(shared..).unwrap_or_default())
+        .collect();
+    dedented.join("\n")
+}
+
 /// How long something took, or has taken so far.
 pub(super) fn duration(start: &DateTime<Utc>, end: Option<&DateTime<Utc>>) -> String {
     let taken = end.copied().unwrap_or_else(Utc::now) - start;
-    let seconds = taken.max(TimeDelta::zero()).num_seconds();
+    let taken = taken.max(TimeDelta::zero());
+    let seconds = taken.num_seconds();
     match seconds {
-        ..1 => "under 1 s".to_owned(),
-        1..60 => format!("{seconds} s"),
+        0 if end.is_some() && taken.subsec_millis() < 100 => "under 0.1 s".to_owned(),
+        ..10 if end.is_some() => format!("{seconds}.{} s", taken.subsec_millis() / 100),
+        ..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+/// How many seconds ago something began; the script counts on from there.
+pub(super) fn seconds(start: &DateTime<Utc>) -> i64 {
+    (Utc::now() - start).num_seconds().max(0)
 }
 
 /// The first digits of a commit.
@@ -95,10 +127,28 @@ mod tests {
     }
 
     #[test]
+    fn a_sentence_begins_with_a_capital_unless_it_begins_with_a_name() {
+        for (message, shown) in [
+            ("there is no build", "There is no build"),
+            ("%post ended", "%post ended"),
+            ("lab/tool has no such image", "lab/tool has no such image"),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(message), shown);
+        }
+    }
+
+    #[test]
+    fn only_shared_indentation_is_taken_away() {
+        assert_eq!(dedent("    a\n\n      b\n"), "a\n\n  b");
+        assert_eq!(dedent("a\n    b"), "a\n    b");
+    }
+
+    #[test]
     fn durations_are_told_in_two_units_at_most() {
         let start = DateTime::UNIX_EPOCH;
         for (seconds, text) in [
-            (0, "under 1 s"),
+            (0, "under 0.1 s"),
             (59, "59 s"),
             (61, "1 min 1 s"),
             (7260, "2 h 1 min"),

@@ -73,5 +73,5 @@ async fn replay(
         .await?
         .ok_or_else(|| not_found(format!("there is no delivery {id}")))?;
     crate::replay_delivery(&hub, id).await?;
-    Ok(Redirect::to(&format!("/{collection}/deliveries")))
+    Ok(Redirect::to(&format!("/{collection}/deliveries#{id}")))
 }

@@ -47,8 +47,16 @@ impl ImagePage {
         ]
         .into_iter()
         .filter_map(|(title, script)| Some((title, script.as_deref()?)))
+        .filter(|(_, script)| does_something(script))
         .collect()
     }
+}
+
+/// Images have scripts that hold nothing but the line that names their shell.
+fn does_something(script: &str) -> bool {
+    script
+        .lines()
+        .any(|line| !line.trim().is_empty() && !line.starts_with("#!"))
 }
 
 async fn show_digest(

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama_web::WebTemplate;
 
-use super::Layout;
+use super::{Layout, format};
 use crate::auth::Viewer;
 
 /// Asks for name and password.
@@ -12,14 +12,17 @@ use crate::auth::Viewer;
 pub(crate) struct LoginPage {
     layout: Layout,
     refusal: &'static str,
+    /// The page to go on with.
+    next: String,
 }
 
 impl LoginPage {
     /// Asks, and says why the last answer was not taken.
-    pub(crate) fn ask(viewer: Viewer, refusal: &'static str) -> Self {
+    pub(crate) fn ask(viewer: Viewer, refusal: &'static str, next: String) -> Self {
         Self {
             layout: Layout::new(viewer, "login"),
             refusal,
+            next,
         }
     }
 }

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use chrono::{DateTime, TimeDelta, Utc};
-use cooperage_protocol::BuildState;
 use cooperage_protocol::admin::Worker;
+use cooperage_protocol::{BuildId, BuildState};
 
 use super::{Layout, format};
 use crate::auth::Viewer;
@@ -31,6 +31,16 @@ struct QueuePage {
     running: Vec<BuildRow>,
     recent: Vec<BuildRow>,
     workers: Vec<Worker>,
+}
+
+impl QueuePage {
+    fn name_of(&self, build: &BuildId) -> String {
+        let build = self.running.iter().find(|running| running.id == *build);
+        build.map_or_else(
+            || "a build".to_owned(),
+            |build| format!("{}:{}", build.collection, build.tag),
+        )
+    }
 }
 
 async fn show(State(hub): State<Hub>, viewer: Viewer) -> Result<QueuePage, Error> {

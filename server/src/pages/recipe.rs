@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use cooperage_protocol::Failure;
+
 use crate::db::views::BuildRow;
 use crate::error::Error;
 use crate::state::Hub;
 
 const AROUND: usize = 2;
+const LONGEST_SECTION: usize = 20;
 
 /// A line of a definition.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub(super) struct SourceLine {
 /// The lines around the place of a build's failure; none when it has no place, or when the
 /// repository is not at hand any more.
 pub(super) async fn lines(hub: &Hub, build: &BuildRow) -> Result<Vec<SourceLine>, Error> {
-    let Some(line) = build.failure.as_ref().and_then(|failure| failure.line) else {
+    let Some(place) = build.failure.as_ref().and_then(|failure| place(failure)) else {
         return Ok(Vec::new());
     };
     let repository = repository(hub, build);
@@ -30,10 +33,23 @@ pub(super) async fn lines(hub: &Hub, build: &BuildRow) -> Result<Vec<SourceLine>
     let text = tokio::task::spawn_blocking(move || read_blob(&repository, &blob))
         .await
         .map_err(|error| Error::Internal(error.into()))?;
-    Ok(cut(
-        &text.unwrap_or_default(),
-        usize::try_from(line).unwrap_or(usize::MAX),
-    ))
+    let text = text.unwrap_or_default();
+    Ok(match place {
+        Place::Line(line) => cut(&text, line),
+        Place::Section(name) => section(&text, &name),
+    })
+}
+
+enum Place {
+    Line(usize),
+    Section(String),
+}
+
+fn place(failure: &Failure) -> Option<Place> {
+    if let Some(line) = failure.line {
+        return Some(Place::Line(usize::try_from(line).unwrap_or(usize::MAX)));
+    }
+    failure.section.clone().map(Place::Section)
 }
 
 fn repository(hub: &Hub, build: &BuildRow) -> PathBuf {
@@ -58,6 +74,27 @@ fn cut(text: &str, place: usize) -> Vec<SourceLine> {
             number,
             text: redact(text),
             is_place: number == place,
+        })
+        .collect()
+}
+
+/// The beginning of a section; nothing when the recipe has several of that name, as nobody says
+/// which of them is meant.
+fn section(text: &str, name: &str) -> Vec<SourceLine> {
+    let starts = |line: &str| line.split_whitespace().next() == Some(name);
+    let mut places = text.lines().zip(1..).filter(|(line, _)| starts(line));
+    let (Some((_, first)), None) = (places.next(), places.next()) else {
+        return Vec::new();
+    };
+    text.lines()
+        .zip(1..)
+        .skip(first - 1)
+        .take_while(|(line, number)| *number == first || !line.starts_with('%'))
+        .take(LONGEST_SECTION)
+        .map(|(text, number)| SourceLine {
+            number,
+            text: redact(text),
+            is_place: false,
         })
         .collect()
 }
@@ -93,5 +130,18 @@ mod tests {
         assert_eq!(lines[1].text, "Password: [redacted]");
         assert!(lines[2].is_place);
         assert_eq!(cut(text, 100), []);
+    }
+
+    #[test]
+    fn a_section_is_shown_up_to_the_next() {
+        let text = "From: x\n%post -c sh\n    true\n%test\n    a\n%test\n    b\n";
+
+        let shown = |name| -> Vec<usize> {
+            let lines = section(text, name).into_iter();
+            lines.map(|line| line.number).collect()
+        };
+        assert_eq!(shown("%post"), [2, 3]);
+        assert!(shown("%test").is_empty());
+        assert!(shown("%setup").is_empty());
     }
 }

@@ -1,13 +1,14 @@
 //! The administrator's way in and out.
 
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Form, Router};
 use axum_extra::extract::CookieJar;
 use serde::Deserialize;
 use tower_http::csrf::CsrfLayer;
+use url::Url;
 
 use crate::auth::{self, LoginLimit, SESSION_COOKIE, Viewer};
 use crate::db::sessions;
@@ -30,10 +31,35 @@ pub(super) fn router() -> Router<Hub> {
 struct Credentials {
     name: String,
     password: String,
+    #[serde(default)]
+    next: String,
 }
 
-async fn show(viewer: Viewer) -> LoginPage {
-    LoginPage::ask(viewer, "")
+async fn show(viewer: Viewer, headers: HeaderMap) -> LoginPage {
+    LoginPage::ask(viewer, "", page_before(&headers))
+}
+
+/// The page that the reader comes from, to go back to after the login.
+fn page_before(headers: &HeaderMap) -> String {
+    let referer = headers
+        .get(header::REFERER)
+        .and_then(|referer| Url::parse(referer.to_str().ok()?).ok());
+    referer.map_or_else(|| "/".to_owned(), |url| own_page(url.path()).to_owned())
+}
+
+/// The path when it is one of this hub's pages, otherwise the front page.
+///
+/// # Security
+///
+/// The path comes from outside, and browsers read `//host` and `/\\host` as other sites.
+fn own_page(path: &str) -> &str {
+    let is_own = path.starts_with('/')
+        && !path.starts_with("//")
+        && path != "/login"
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_own { path } else { "/" }
 }
 
 async fn log_in(
@@ -44,10 +70,12 @@ async fn log_in(
 ) -> Result<Response, Error> {
     match auth::log_in(&hub.db, &limit, &form.name, form.password).await {
         Ok(token) => {
-            Ok((set_cookie(&hub, &token, SESSION_SECONDS), Redirect::to("/")).into_response())
+            let page = Redirect::to(own_page(&form.next));
+            Ok((set_cookie(&hub, &token, SESSION_SECONDS), page).into_response())
         }
         Err(Error::Unauthorized(why)) => {
-            Ok((StatusCode::UNAUTHORIZED, LoginPage::ask(viewer, why)).into_response())
+            let page = LoginPage::ask(viewer, why, form.next);
+            Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }
         Err(error) => Err(error),
     }
@@ -70,4 +98,24 @@ async fn log_out(State(hub): State<Hub>, jar: CookieJar) -> Result<Response, Err
         sessions::end(&hub.db, &auth::hash_token(cookie.value())).await?;
     }
     Ok((set_cookie(&hub, "", 0), Redirect::to("/")).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_leads_to_no_other_site() {
+        for (path, led_to) in [
+            ("/lab/tool", "/lab/tool"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("https://evil.example/", "/"),
+            ("/a\r\nb", "/"),
+            ("/login", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(own_page(path), led_to, "{path:?}");
+        }
+    }
 }

@@ -33,7 +33,10 @@ pub fn router(hub: Hub) -> Router {
         .merge(worker::router())
         .merge(crate::pages::router())
         .fallback(async || Error::NotFound("there is nothing at this address".to_owned()))
-        .layer(axum::middleware::from_fn(crate::pages::show_errors))
+        .layer(axum::middleware::from_fn_with_state(
+            hub.clone(),
+            crate::pages::show_errors,
+        ))
         .layer(axum::middleware::map_response(
             crate::pages::add_security_headers,
         ))

@@ -208,5 +208,5 @@ async fn wrong_passwords_are_refused_and_soon_not_even_looked_at(db: PgPool) {
     let answer = site.ask(request("POST", "/login", &[FORM], &right)).await;
 
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert!(answer.text().contains("too many wrong passwords"));
+    assert!(answer.text().contains("Too many wrong passwords"));
 }

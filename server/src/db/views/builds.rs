@@ -38,6 +38,8 @@ pub struct BuildRow {
     pub git_ref: String,
     /// The tag its image gets.
     pub tag: String,
+    /// Further tags of its image.
+    pub aliases: Vec<String>,
     /// Why it gets another tag than the recipe's name says.
     pub tag_note: Option<String>,
     /// Where it stands.
@@ -73,7 +75,7 @@ pub async fn builds(db: &PgPool, which: Builds<'_>, limit: i64) -> sqlx::Result<
     sqlx::query_as!(
         BuildRow,
         r#"SELECT builds.id, collections.name AS collection, collections.id AS collection_id,
-            recipe, recipe_blob, commit_sha AS commit, git_ref, tag, tag_note,
+            recipe, recipe_blob, commit_sha AS commit, git_ref, tag, aliases, tag_note,
             to_jsonb(state) AS "state!: Json<BuildState>", attempt,
             workers.name AS "worker?", cancel_requested,
             failure AS "failure: Json<Failure>",

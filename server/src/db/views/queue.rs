@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use cooperage_protocol::admin::Worker;
-use cooperage_protocol::{BuildId, CollectionName, DeliveryId};
+use cooperage_protocol::{BuildId, BuildState, CollectionName, DeliveryId};
+use serde::Deserialize;
 use sqlx::PgPool;
+use sqlx::types::Json;
 
 /// A webhook delivery in a list.
 #[derive(Debug)]
@@ -25,7 +27,18 @@ pub struct DeliveryRow {
     /// When it came.
     pub received_at: DateTime<Utc>,
     /// The builds it made.
-    pub builds: Vec<uuid::Uuid>,
+    pub builds: Json<Vec<DeliveredBuild>>,
+}
+
+/// A build that a delivery made.
+#[derive(Debug, Deserialize)]
+pub struct DeliveredBuild {
+    /// Its id.
+    pub id: BuildId,
+    /// The tag its image gets.
+    pub tag: String,
+    /// Where it stands.
+    pub state: BuildState,
 }
 
 /// The newest deliveries of a collection.
@@ -38,9 +51,17 @@ pub async fn deliveries(
         DeliveryRow,
         r#"SELECT deliveries.id, forge_id, event, state::text AS "state!", verdict, reason,
             redeliveries, received_at,
-            ARRAY(
-                SELECT builds.id FROM builds WHERE builds.delivery_id = deliveries.id
-            ) AS "builds!"
+            (
+                SELECT coalesce(
+                    jsonb_agg(
+                        jsonb_build_object('id', id, 'tag', tag, 'state', builds.state)
+                        ORDER BY builds.id
+                    ),
+                    '[]'
+                )
+                FROM builds
+                WHERE builds.delivery_id = deliveries.id
+            ) AS "builds!: Json<Vec<DeliveredBuild>>"
         FROM deliveries
         JOIN collections ON collections.id = deliveries.collection_id
         WHERE lower(collections.name) = lower($1)
