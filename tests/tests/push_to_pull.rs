@@ -1,12 +1,19 @@
 //! A pushed recipe with every section becomes an image that Apptainer pulls and runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use cooperage_protocol::BuildState;
 use cooperage_tests::apptainer::apptainer;
-use cooperage_tests::{Forge, Hub, Options, http, process, pull};
+use cooperage_tests::{Forge, Hub, Options, http, process, pull, wait};
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
+
+const LONGEST_BUILD: Duration = Duration::from_mins(10);
+
+/// `tests/run` gives its user ids from here on; `apt` drops to one of them.
+const FIRST_SUBORDINATE_ID: u32 = 100_000;
 
 const RECIPE: &str = r#"Bootstrap: docker
 From: debian:bookworm
@@ -63,6 +70,7 @@ fn a_pushed_recipe_becomes_an_image_that_apptainer_pulls_and_runs() -> anyhow::R
     repository.write("data/with space.txt", "spaced\n")?;
 
     repository.push()?;
+    let users = users_until_it_is_built(&mut hub)?;
     let builds = hub.finished_builds("lab/tool", 1)?;
 
     assert_eq!(builds.len(), 1);
@@ -74,6 +82,11 @@ fn a_pushed_recipe_becomes_an_image_that_apptainer_pulls_and_runs() -> anyhow::R
         builds[0].failure
     );
     assert!(log.contains("the test ran"), "{log}");
+    assert!(!users.contains(&0), "part of the build ran as root");
+    assert!(
+        users.iter().any(|user| *user >= FIRST_SUBORDINATE_ID),
+        "no script was seen to run: {users:?}"
+    );
     assert_nothing_runs_as_root(&mut hub)?;
     assert_http_serves_pieces(&hub, builds[0].image.as_ref().map_or(0, |image| image.size))?;
     let folder = hub.folder();
@@ -93,6 +106,32 @@ fn a_pushed_recipe_becomes_an_image_that_apptainer_pulls_and_runs() -> anyhow::R
     }
     assert_it_runs(folder, "by-shub.sif")?;
     assert_it_can_be_inspected(folder, "by-shub.sif")
+}
+
+/// The users that the hub's processes belong to, from now until the build has ended.
+fn users_until_it_is_built(hub: &mut Hub) -> anyhow::Result<BTreeSet<u32>> {
+    let id = hub.process()?.id();
+    let mut users = BTreeSet::new();
+    wait::until("the end of the build", LONGEST_BUILD, || {
+        for (id, _) in process::descendants(id)? {
+            users.extend(owner(id));
+        }
+        let builds = hub.builds("lab/tool")?;
+        Ok(builds
+            .iter()
+            .any(|build| build.state.is_final())
+            .then_some(()))
+    })?;
+    Ok(users)
+}
+
+/// The real user of a process that has not ended meanwhile; `newuidmap` is root's, but only by effect.
+fn owner(process: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let users = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:\t"))?;
+    users.split('\t').next()?.parse().ok()
 }
 
 fn assert_nothing_runs_as_root(hub: &mut Hub) -> anyhow::Result<()> {
