@@ -3,6 +3,8 @@
 //! Needs the programs of `PostgreSQL` (Debian's package `postgresql`). Run by root, everything
 //! happens as the user `nobody`, as Postgres refuses to run as root.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -72,6 +74,23 @@ impl Place {
         psql.arg(self.data().join("run"));
         as_ordinary_user(&mut psql);
         psql.output().expect("works on this machine")
+    }
+
+    /// Whether the hub itself is up; until then the loss of its database is the end of its start.
+    fn is_healthy(&self) -> bool {
+        let Ok(url) = std::fs::read_to_string(self.data().join("url")) else {
+            return false;
+        };
+        let address = url
+            .trim()
+            .trim_start_matches("http://")
+            .trim_end_matches('/');
+        let mut answer = String::new();
+        let asked = TcpStream::connect(address).and_then(|mut connection| {
+            connection.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
+            connection.read_to_string(&mut answer)
+        });
+        asked.is_ok() && answer.contains(" 200 ")
     }
 
     fn answers(&self) -> bool {
@@ -151,7 +170,7 @@ fn is_alive(process: Pid) -> bool {
 fn a_killed_postgres_comes_back_with_its_data_and_ends_with_the_program() {
     let place = Place::new();
     let mut up = place.up();
-    eventually("Postgres answers", || place.answers());
+    eventually("the hub answers", || place.is_healthy());
     place.query("CREATE TABLE kept (number integer); INSERT INTO kept VALUES (7)");
     let killed = place.server();
 

@@ -70,6 +70,16 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// What went wrong has a place in the definition.
+    #[error("{error}")]
+    At {
+        /// What went wrong.
+        error: Box<Error>,
+        /// Line of the definition, from 1.
+        line: u32,
+        /// Column in characters, from 1.
+        column: u32,
+    },
     /// A program or a setting of the machine is missing.
     #[error("{message}")]
     Machine {
@@ -117,6 +127,7 @@ impl Error {
             Self::Definition(_) => FailureKind::Recipe,
             Self::Script { .. } => FailureKind::Script,
             Self::Limit { kind, .. } => *kind,
+            Self::At { error, .. } => error.kind(),
             Self::Base { .. } => FailureKind::Base,
             Self::Network { .. } => FailureKind::Network,
             Self::Cancelled => FailureKind::Cancelled,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use cooperage_protocol::admin::Build;
 use cooperage_protocol::{BuildState, Failure, FailureKind};
-use cooperage_tests::{Forge, Hub, Options, http, process};
+use cooperage_tests::process::{self, Process};
+use cooperage_tests::{Forge, Hub, Options, http};
 
 const LIMITS: &str = "
 [limits]
-seconds = 40
+seconds = 30
 processes = 100
 disk_mib = 128
 log_mib = 1
@@ -101,17 +102,20 @@ fn missing_bases(hub: &Hub) -> Vec<Row> {
             "image",
             Base,
             "Bootstrap: docker\nFrom: nobody/nothing:never\n",
-        ),
+        )
+        .line(2),
         row(
             "password",
             Base,
             format!("Bootstrap: docker\nFrom: {private}\n{account}"),
-        ),
+        )
+        .line(2),
         row(
             "down",
             Network,
             "Bootstrap: docker\nFrom: 127.0.0.1:9/library/busybox\n",
-        ),
+        )
+        .line(2),
     ]
 }
 
@@ -120,6 +124,11 @@ fn wild_scripts() -> Vec<Row> {
     let rows = vec![
         row("exit", Script, post("exit 3")).status(3),
         row("forks", Processes, post("while true; do sleep 600 & done")),
+        row(
+            "bomb",
+            Processes,
+            post("bomb() { bomb | bomb & }\n    bomb\n    sleep 20\n    exit 7"),
+        ),
         row("sleeps", Time, post("sleep 600")),
         row("writes", Disk, post("dd if=/dev/zero of=/big bs=1M")),
         row("prints", Time, post("yes")),
@@ -131,7 +140,7 @@ fn wild_scripts() -> Vec<Row> {
 #[ignore = "needs the world that tests/run sets up"]
 fn bad_input_is_answered_with_the_right_kind_of_failure() -> anyhow::Result<()> {
     let settings = LIMITS.to_owned();
-    let hub = Hub::start_with(Options {
+    let mut hub = Hub::start_with(Options {
         workers: 2,
         settings,
         ..Options::default()
@@ -156,6 +165,9 @@ fn bad_input_is_answered_with_the_right_kind_of_failure() -> anyhow::Result<()> 
         )?);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_log_is_cut(&hub, &builds)?;
+    assert_no_script_is_left(&mut hub)?;
+    assert_eq!(hub.query("SELECT count(*) FROM objects")?, "0");
     assert_nothing_is_left(&hub.data())
 }
 
@@ -189,8 +201,14 @@ fn complaint(hub: &Hub, row: &Row, build: &Build) -> anyhow::Result<Option<Strin
         )));
     }
     let page = unescaped(&http::text(&hub.url(&format!("/builds/{}", build.id)))?);
-    let shown = page.contains(message.as_str()) && page.contains(kind.as_str());
-    Ok((!shown).then(|| format!("{}: its page does not say {message:?}", row.tag)))
+    let place = line.map(|line| format!("Singularity.{}:{line}", row.tag));
+    let told = [
+        Some(message.as_str()),
+        Some(kind.as_str()),
+        place.as_deref(),
+    ];
+    let missing = told.into_iter().flatten().find(|text| !page.contains(text));
+    Ok(missing.map(|text| format!("{}: its page does not say {text:?}", row.tag)))
 }
 
 fn unescaped(html: &str) -> String {
@@ -215,6 +233,33 @@ fn unescaped(html: &str) -> String {
     })
 }
 
+/// Of what `prints` printed, beginning and end are kept.
+fn assert_log_is_cut(hub: &Hub, builds: &[Build]) -> anyhow::Result<()> {
+    let prints = builds.iter().find(|build| build.tag.as_str() == "prints");
+
+    let log = hub.build_log(prints.expect("every recipe has a build"))?;
+
+    assert!((1 << 19..(1 << 20) + 1024).contains(&log.len()));
+    assert!(log.starts_with("INFO:"));
+    assert!(log.contains("bytes of the log are cut out here"));
+    let end = log.lines().rev().find(|line| line.starts_with("FATAL:"));
+    assert!(end.is_some_and(|line| line.contains("time limit")));
+    Ok(())
+}
+
+/// Of what the recipes started nothing runs any more.
+fn assert_no_script_is_left(hub: &mut Hub) -> anyhow::Result<()> {
+    let running = process::descendants(hub.process()?.id())?;
+    let programs = ["sh", "sleep", "dd", "yes", "busybox"];
+
+    let left = running
+        .iter()
+        .filter(|(_, name)| programs.contains(&name.as_str()));
+
+    assert_eq!(left.count(), 0, "{running:?}");
+    Ok(())
+}
+
 /// The scratch folder of each worker is empty once no build runs.
 fn assert_nothing_is_left(data: &Path) -> anyhow::Result<()> {
     let mut find = Command::new("find");
@@ -235,28 +280,37 @@ fn a_full_disk_is_called_a_full_disk_and_nothing_is_left_on_it() -> anyhow::Resu
         ..Options::default()
     })?;
     let small = SmallDisk::mount(&hub.folder().join("small"))?;
-    let definition = format!(
-        "Bootstrap: docker\nFrom: {}/library/debian:bookworm\n",
-        hub.world.registry
-    );
-    std::fs::write(hub.folder().join("Singularity"), definition)?;
+    let token = hub.folder().join("token");
+    std::fs::write(&token, hub.add_worker("small")?.token)?;
+    let mut work = process::command_as(hub.world.user.as_deref(), &hub.world.cooperage);
+    work.args(["work", "--hub", &hub.url("")]);
+    work.arg("--token-file").arg(&token);
+    work.arg("--cache").arg(hub.folder().join("cache"));
+    work.arg("--scratch").arg(small.0.join("scratch"));
+    let mirror = format!("docker.io=http://{}", hub.world.registry);
+    work.args(["--registry-mirror", &mirror]);
+    let _worker = Process::start(&mut work, &hub.folder().join("worker.log"))?;
+    let forge = Forge::start()?;
+    let repository = forge.connect(&hub, "lab/full")?;
+    repository.write(
+        "Singularity.base",
+        "Bootstrap: docker\nFrom: debian:bookworm\n",
+    )?;
+    repository.write("Singularity.post", post("dd if=/dev/zero of=/big bs=1M"))?;
 
-    let mut build = process::command_as(hub.world.user.as_deref(), "env");
-    for variable in ["TMPDIR", "HOME", "XDG_CACHE_HOME"] {
-        build.arg(format!("{variable}={}", small.0.display()));
+    repository.push()?;
+    let builds = hub.finished_builds("lab/full", 2)?;
+
+    let rows = [
+        row("base", FailureKind::Disk, ""),
+        row("post", FailureKind::Disk, "").section("%post"),
+    ];
+    for row in rows {
+        let build = builds.iter().find(|build| build.tag.as_str() == row.tag);
+        let wrong = complaint(&hub, &row, build.expect("every recipe has a build"))?;
+        assert_eq!(wrong, None);
     }
-    build
-        .arg(&hub.world.cooperage)
-        .arg("build")
-        .arg(small.0.join("image.sif"));
-    build.arg("Singularity").current_dir(hub.folder());
-    let output = process::run(&mut build, Duration::from_mins(5))?;
-
-    assert!(!output.status.success());
-    let told = output.stderr.to_lowercase();
-    assert!(told.contains("disk") || told.contains("space"), "{told}");
-    assert!(!small.0.join("image.sif").exists());
-    Ok(())
+    assert_nothing_is_left(&small.0)
 }
 
 /// A file system of 24 MiB; it is unmounted when it is dropped.

@@ -62,6 +62,12 @@ fn assert_one_whole_image(hub: &Hub) -> anyhow::Result<()> {
         .as_ref()
         .expect("a build that succeeded has an image");
     pull::download(hub, "lab/slow:latest", image.digest)?;
+    let kept = "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM builds)";
+    assert_eq!(hub.query(kept)?, "1|1");
+    let mut find = Command::new("find");
+    find.arg(hub.data().join("objects/uploads"))
+        .args(["-type", "f"]);
+    assert_eq!(process::run(&mut find, LONGEST)?.success()?, "");
     Ok(())
 }
 
@@ -73,6 +79,11 @@ fn start_worker(hub: &Hub, name: &str) -> anyhow::Result<Process> {
         .args(["work", "--hub", &hub.url("")])
         .arg("--token-file")
         .arg(&file);
+    for folder in ["cache", "scratch"] {
+        command
+            .arg(format!("--{folder}"))
+            .arg(hub.folder().join(format!("worker-{folder}")));
+    }
     Process::start(&mut command, &hub.folder().join("worker.log"))
 }
 
@@ -98,7 +109,21 @@ fn a_build_survives_the_death_of_its_worker() -> anyhow::Result<()> {
     })?;
     assert_one_whole_image(&hub)?;
     assert_eq!(hub.builds("lab/slow")?[0].attempt, 2);
+    assert_eq!(trees_left(&hub)?, "");
     Ok(())
+}
+
+/// What builds left in the scratch folder of the workers started by hand.
+fn trees_left(hub: &Hub) -> anyhow::Result<String> {
+    let mut find = Command::new("find");
+    find.arg(hub.folder().join("worker-scratch")).args([
+        "-mindepth",
+        "1",
+        "-not",
+        "-name",
+        "*.lock",
+    ]);
+    process::run(&mut find, LONGEST)?.success()
 }
 
 #[test]

@@ -77,9 +77,16 @@ fn the_definitions_of_the_first_docker_manual_build_and_run() -> anyhow::Result<
         let arguments = [&[arguments[0], &file], &arguments[1..]].concat();
         apptainer(hub.folder(), &arguments)?.success()
     };
+    let inspect = |what: &str, image: &str| {
+        let file = format!("lab_seed_{image}.sif");
+        apptainer(hub.folder(), &["inspect", what, &file])?.success()
+    };
     assert!(in_image("printf", &["exec", "cat", "/etc/debian_version"])?.starts_with("12"));
-    assert!(in_image("printf", &["inspect", "--runscript"])?.contains("bash"));
-    assert!(!in_image("minimal", &["inspect", "--runscript"])?.contains("command of docker"));
+    assert!(inspect("--runscript", "printf")?.contains("bash"));
+    assert_eq!(
+        in_image("minimal", &["run", "a", "b c"])?,
+        "entry point of docker a b c\n"
+    );
     assert_eq!(
         in_image("full", &["run", "a", "b c"])?,
         "python got: a b c\n"
@@ -87,8 +94,14 @@ fn the_definitions_of_the_first_docker_manual_build_and_run() -> anyhow::Result<
     let environment = in_image("full", &["exec", "/bin/env"])?;
     assert!(environment.contains("TOPSECRET=pancakes"), "{environment}");
     assert!(environment.contains("HELLO=WORLD"), "{environment}");
-    assert!(in_image("full", &["inspect", "--labels"])?.contains("AUTHOR: Vanessasaur"));
+    assert!(inspect("--labels", "full")?.contains("AUTHOR: Vanessasaur"));
     assert_eq!(in_image("includecmd", &["run"])?, "command of docker\n");
+    for (image, definition) in [("printf", PRINTF), ("full", FULL)] {
+        assert_eq!(
+            inspect("--deffile", image)?.trim_end(),
+            definition.trim_end()
+        );
+    }
     Ok(())
 }
 

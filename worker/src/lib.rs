@@ -88,6 +88,12 @@ type Build = dyn Fn(&Request, &(dyn Fn(Event<'_>) + Sync), &Cancel) -> Result<Bu
 /// A hub that is away is waited for. The only errors are those that waiting does not mend.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let engine = Engine::new(settings.engine.clone());
+    let sweeper = engine.clone();
+    match tokio::task::spawn_blocking(move || sweeper.sweep()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "a killed build may have left its tree behind"),
+        Err(panic) => tracing::error!(%panic, "sweeping the scratch folder panicked"),
+    }
     let build = move |request: &Request, events: &(dyn Fn(Event<'_>) + Sync), cancel: &Cancel| {
         engine.build(request, events, cancel)
     };

@@ -37,6 +37,18 @@ fn facts(facts: Facts) -> ImageFacts {
 
 /// Why the engine made no image.
 pub(crate) fn of_engine(error: &Error) -> Failure {
+    if let Error::At {
+        error,
+        line,
+        column,
+    } = error
+    {
+        return Failure {
+            line: Some(*line),
+            column: Some(*column),
+            ..of_engine(error)
+        };
+    }
     let mut failure = Failure::new(kind(error.kind()), with_cause(error));
     match error {
         Error::Definition(diagnostics) => {
@@ -55,6 +67,7 @@ pub(crate) fn of_engine(error: &Error) -> Failure {
         }
         Error::Base { help, .. } | Error::Machine { help, .. } => failure.help.clone_from(help),
         Error::Network { .. }
+        | Error::At { .. }
         | Error::Exists(_)
         | Error::Cancelled
         | Error::Io { .. }
@@ -152,6 +165,24 @@ mod tests {
         assert_eq!(failure.message, "unknown section in line 7");
         assert_eq!((failure.line, failure.column), (Some(7), Some(2)));
         assert_eq!(failure.help.as_deref(), Some("did you mean %post?"));
+    }
+
+    #[test]
+    fn a_base_that_cannot_be_had_is_told_with_its_place_and_with_help() {
+        let base = Error::Base {
+            message: "no such image".to_owned(),
+            help: Some("the tags are a and b".to_owned()),
+        };
+
+        let failure = of_engine(&Error::At {
+            error: Box::new(base),
+            line: 2,
+            column: 7,
+        });
+
+        assert_eq!(failure.kind, FailureKind::Base);
+        assert_eq!((failure.line, failure.column), (Some(2), Some(7)));
+        assert_eq!(failure.help.as_deref(), Some("the tags are a and b"));
     }
 
     #[test]

@@ -118,23 +118,32 @@ fn summary(image: &BuiltImage) -> String {
 
 /// Says why there is no image; what is wrong in the definition with the line concerned.
 fn explain(error: &Error, request: &Request) {
-    let Error::Definition(diagnostics) = error else {
-        let help = match error {
-            Error::Base { help, .. } | Error::Machine { help, .. } => help.as_deref(),
-            _ => None,
-        };
-        eprintln!("cooperage: {:#}", Told(error));
-        if let Some(help) = help {
-            eprintln!("  {help}");
-        }
-        return;
-    };
     let text = String::from_utf8_lossy(&request.definition);
-    for diagnostic in diagnostics {
-        eprintln!(
-            "{}",
-            definition::render(diagnostic, &request.name, &text).trim_end()
-        );
+    match error {
+        Error::Definition(diagnostics) => {
+            for diagnostic in diagnostics {
+                let shown = definition::render(diagnostic, &request.name, &text);
+                eprintln!("{}", shown.trim_end());
+            }
+        }
+        Error::At {
+            error,
+            line,
+            column,
+        } => {
+            let name = &request.name;
+            tell(error, &format!("{name}:{line}:{column}: "));
+        }
+        error => tell(error, ""),
+    }
+}
+
+fn tell(error: &Error, place: &str) {
+    eprintln!("cooperage: {place}{}", Told(error));
+    if let Error::Base { help, .. } | Error::Machine { help, .. } = error
+        && let Some(help) = help
+    {
+        eprintln!("  {help}");
     }
 }
 

@@ -1,19 +1,19 @@
 //! The demo's git repository: bare, in the data folder, one commit more for every run.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use anyhow::Context;
-use git2::{ErrorCode, Oid, Repository, RepositoryInitOptions, Signature};
+use anyhow::{Context, ensure};
 
 use super::recipe::Recipe;
 
 const BRANCH: &str = "refs/heads/main";
-const FILE_MODE: i32 = 0o100_644;
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// The repository that the demo pushes to.
 pub(super) struct DemoRepository {
     path: PathBuf,
-    git: Repository,
 }
 
 /// A push as the forge would tell of it.
@@ -34,14 +34,12 @@ pub(super) struct Pushed {
 impl DemoRepository {
     /// Opens the repository, or makes it.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        let mut options = RepositoryInitOptions::new();
-        options.bare(true).initial_head("main").no_reinit(false);
-        let git = Repository::init_opts(path, &options)
-            .with_context(|| format!("making the repository {}", path.display()))?;
-        Ok(Self {
+        let repository = Self {
             path: path.to_owned(),
-            git,
-        })
+        };
+        std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
+        repository.git(&["init", "--quiet", "--bare", "--initial-branch=main"], "")?;
+        Ok(repository)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -50,41 +48,64 @@ impl DemoRepository {
 
     /// How many commits were pushed so far.
     pub(super) fn pushes(&self) -> usize {
-        let count = || {
-            let mut walk = self.git.revwalk()?;
-            walk.push_ref(BRANCH)?;
-            Ok::<_, git2::Error>(walk.count())
-        };
-        count().unwrap_or(0)
+        let count = self.git(&["rev-list", "--count", BRANCH], "");
+        count.ok().and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
     /// Commits the recipes and moves the branch.
     pub(super) fn push(&self, recipes: &[Recipe]) -> anyhow::Result<Pushed> {
-        let before = match self.git.refname_to_id(BRANCH) {
-            Ok(id) => Some(self.git.find_commit(id)?),
-            Err(error) if error.code() == ErrorCode::NotFound => None,
-            Err(error) => return Err(error.into()),
-        };
-        let mut tree = self.git.treebuilder(None)?;
+        let before = self
+            .git(&["rev-parse", "--verify", "--quiet", BRANCH], "")
+            .ok();
+        let mut entries = Vec::new();
         for (path, text) in recipes {
-            tree.insert(path, self.git.blob(text.as_bytes())?, FILE_MODE)?;
+            let blob = self.git(&["hash-object", "-w", "--stdin"], text)?;
+            entries.push(format!("100644 blob {blob}\t{path}\n"));
         }
-        let tree = self.git.find_tree(tree.write()?)?;
-        let author = Signature::now("Demo", "demo@localhost")?;
+        let tree = self.git(&["mktree"], &entries.concat())?;
         let message = format!("Say hello, push {}", self.pushes() + 1);
-        let parents: Vec<_> = before.iter().collect();
-        let commit = self
-            .git
-            .commit(Some(BRANCH), &author, &author, &message, &tree, &parents)?;
+        let mut commit = vec!["commit-tree", &tree];
+        if let Some(before) = &before {
+            commit.extend(["-p", before]);
+        }
+        let commit = self.git(&commit, &message)?;
+        self.git(&["update-ref", BRANCH, &commit], "")?;
         Ok(Pushed {
-            before: before
-                .map_or_else(|| Oid::ZERO_SHA1, |commit| commit.id())
-                .to_string(),
-            commit: commit.to_string(),
+            before: before.unwrap_or_else(|| NO_COMMIT.to_owned()),
+            commit,
             branch: BRANCH,
             changed: recipes.iter().map(|(path, _)| *path).collect(),
             message,
         })
+    }
+
+    /// Runs git in the repository, without anybody's own settings; gives the first line it prints.
+    fn git(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+        let mut git = Command::new("git")
+            .arg("--git-dir")
+            .arg(&self.path)
+            .args(["-c", "user.name=Demo", "-c", "user.email=demo@localhost"])
+            .args(arguments)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("running git; install the package git")?;
+        if let Some(mut stdin) = git.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        let output = git.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "git {} in {}: {}",
+            arguments[0],
+            self.path.display(),
+            said.trim()
+        );
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 }
 

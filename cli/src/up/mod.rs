@@ -2,6 +2,7 @@
 
 mod postgres;
 mod privileges;
+mod settings;
 pub(crate) mod signals;
 mod supervise;
 pub(crate) mod workers;
@@ -9,12 +10,11 @@ pub(crate) mod workers;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::fchown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use cooperage_server::Config;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::User;
 use tokio::task::{JoinHandle, JoinSet};
@@ -25,6 +25,7 @@ use crate::config::{DataFolder, RegistryArgs};
 use crate::hub::{Hub, HubError};
 use crate::{demo, exit};
 use postgres::Postgres;
+use settings::FilledIn;
 
 /// How long the hub may take to answer after its start, its migrations included.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
@@ -36,8 +37,12 @@ const HUB_GRACE: Duration = Duration::from_secs(15);
 #[command(after_help = "\
 As root, the ports are bound first; then everything runs as the user of --user.
 
-Example:
-  cooperage up --data /var/lib/cooperage --listen 0.0.0.0:80 --public-url http://hub.example.org")]
+Settings of --config are those of `cooperage serve` (lease_seconds, attempts, [limits], [fetch]);
+what a file says of data, database_url, listen and public_url gives way to this command line.
+
+Examples:
+  cooperage up --data /var/lib/cooperage --listen 0.0.0.0:80 --public-url http://hub.example.org
+  cooperage up --config /etc/cooperage.toml")]
 pub(crate) struct Args {
     #[command(flatten)]
     data: DataFolder,
@@ -47,6 +52,9 @@ pub(crate) struct Args {
     /// The hub's address as clients know it; the first --listen when absent.
     #[arg(long, value_name = "URL")]
     public_url: Option<Url>,
+    /// Settings file, in which any key may be absent.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How many workers to run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u32,
@@ -67,12 +75,13 @@ pub(crate) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     let Some(_lock) = lock(&args.data.path, user.as_ref())? else {
         return beside_a_running_hub(&args, user.as_ref());
     };
+    let settings = settings::read(args.config.as_deref())?;
     let listeners = bind(&args.listen)?;
     if let Some(user) = &user {
         privileges::become_user(user)?;
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let ended = runtime.block_on(run_all(args, listeners));
+    let ended = runtime.block_on(run_all(args, settings, listeners));
     runtime.shutdown_timeout(Duration::from_secs(5));
     ended.map(|()| ExitCode::SUCCESS)
 }
@@ -118,16 +127,22 @@ fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
     addresses.iter().map(bind).collect()
 }
 
-async fn run_all(args: Args, listeners: Vec<TcpListener>) -> anyhow::Result<()> {
+async fn run_all(
+    args: Args,
+    settings: toml::Table,
+    listeners: Vec<TcpListener>,
+) -> anyhow::Result<()> {
     let asked_to_stop = signals::stop()?;
     let postgres = Postgres::start(&args.data.path).await?;
-    let hub = RunningHub::start(&args, listeners, &postgres)?;
-    let hub_stop = hub.stop.clone();
-    let ended = {
-        let with_hub = work_until(args, hub, asked_to_stop);
-        with_hub.await
+    let ended = match RunningHub::start(&args, settings, listeners, &postgres) {
+        Ok(hub) => {
+            let hub_stop = hub.stop.clone();
+            let ended = work_until(args, hub, asked_to_stop).await;
+            hub_stop.cancel();
+            ended
+        }
+        Err(error) => Err(error),
     };
-    hub_stop.cancel();
     postgres.stop().await;
     ended
 }
@@ -143,6 +158,7 @@ struct RunningHub {
 impl RunningHub {
     fn start(
         args: &Args,
+        settings: toml::Table,
         listeners: Vec<TcpListener>,
         postgres: &Postgres,
     ) -> anyhow::Result<Self> {
@@ -152,7 +168,13 @@ impl RunningHub {
             .collect::<std::io::Result<_>>()?;
         let local = local_url(bound[0])?;
         let public = args.public_url.clone().unwrap_or_else(|| local.clone());
-        let config = config(args, &bound, &public, postgres)?;
+        let filled_in = FilledIn {
+            data: &args.data.path,
+            database_url: postgres.url(),
+            listen: &bound,
+            public_url: &public,
+        };
+        let config = settings::complete(settings, &filled_in)?;
         let url_file = args.data.path.join("url");
         std::fs::write(&url_file, format!("{local}\n"))
             .with_context(|| format!("writing {}", url_file.display()))?;
@@ -188,30 +210,6 @@ impl RunningHub {
             Err(_) => bail!("hub did not finish its answers within {HUB_GRACE:?}"),
         }
     }
-}
-
-/// A config file's worth of settings: whatever is not said here has its default.
-fn config(
-    args: &Args,
-    listen: &[SocketAddr],
-    public: &Url,
-    postgres: &Postgres,
-) -> anyhow::Result<Config> {
-    let mut table = toml::Table::new();
-    let data = args
-        .data
-        .path
-        .to_str()
-        .context("path of the data folder is not UTF-8")?;
-    table.insert("data".to_owned(), data.into());
-    table.insert("database_url".to_owned(), postgres.url().into());
-    table.insert(
-        "public_url".to_owned(),
-        public.as_str().trim_end_matches('/').into(),
-    );
-    let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
-    table.insert("listen".to_owned(), listen.into());
-    Ok(table.try_into()?)
 }
 
 /// How this machine reaches the hub.

@@ -9,8 +9,8 @@ use super::image::{BuiltImage, Facts};
 use super::request::{Context, Request, Settings, clean_environment};
 use super::watch::Watch;
 use crate::base::{self, Base, Bootstrapper};
-use crate::definition::{Definition, Files, FilesFrom, Script, Stage};
-use crate::error::Error;
+use crate::definition::{Definition, Files, FilesFrom, Header, Script, Stage};
+use crate::error::{Error, FailureKind};
 use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
 use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
@@ -69,7 +69,8 @@ impl<'a> Build<'a> {
             workspace: &self.workspace,
             ledger: String::new(),
         };
-        self.base = base::bootstrap(&mut bootstrapper, &stage.header.bootstrap)?;
+        let base = base::bootstrap(&mut bootstrapper, &stage.header.bootstrap);
+        self.base = base.map_err(|error| at_base(error, &stage.header))?;
         self.ledger = bootstrapper.ledger;
 
         self.watch.check()?;
@@ -280,7 +281,8 @@ impl<'a> Build<'a> {
         let mut output = |bytes: &[u8]| (self.events)(Event::Output(bytes));
         let ended = run_script(&self.workspace, run, &mut output, &self.watch.cancel);
         // The watch and the sandbox look at the same clock; whoever is first, it is the time.
-        self.watch.check().and(ended)
+        let ended = self.watch.check().and(ended);
+        ended.map_err(|error| self.watch.explain(error, Some(run.section.as_str())))
     }
 
     /// A clean environment, with variables under both of the names that scripts know.
@@ -315,6 +317,20 @@ fn only_stage(definition: &Definition) -> Result<&Stage, Error> {
             message: format!("definition has {} stages", stages.len()),
             help: Some("definitions of one stage can be built".to_owned()),
         }),
+    }
+}
+
+/// A base that cannot be had is explained at the line that names it.
+fn at_base(error: Error, header: &Header) -> Error {
+    let named_by = ["from", "mirrorurl"];
+    let field = named_by.iter().find_map(|key| header.fields.get(*key));
+    match (error.kind(), field) {
+        (FailureKind::Base | FailureKind::Network, Some(field)) => Error::At {
+            error: Box::new(error),
+            line: field.line,
+            column: field.column,
+        },
+        _ => error,
     }
 }
 

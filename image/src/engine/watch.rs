@@ -16,6 +16,8 @@ pub(super) struct Watch {
     pub(super) cancel: Cancel,
     /// When the time is over.
     pub(super) deadline: Option<Instant>,
+    caller: Cancel,
+    time: Option<Duration>,
 }
 
 impl Watch {
@@ -29,19 +31,18 @@ impl Watch {
         let watch = Self {
             cancel: Cancel::default(),
             deadline,
+            caller: caller.clone(),
+            time,
         };
         let (finished, until_finished) = mpsc::channel();
         let result = thread::scope(|scope| {
             let watch = &watch;
-            scope.spawn(move || watch.keep(caller, &until_finished));
+            scope.spawn(move || watch.keep(&until_finished));
             let result = work(watch);
             drop(finished);
             result
         });
-        match result {
-            Err(Error::Cancelled) if !caller.is_cancelled() => Err(too_late(time)),
-            result => result,
-        }
+        result.map_err(|error| watch.explain(error, None))
     }
 
     /// Whether to go on.
@@ -53,24 +54,33 @@ impl Watch {
         }
     }
 
-    fn keep(&self, caller: &Cancel, until_finished: &mpsc::Receiver<()>) {
+    /// What stopped a step that was cancelled: its caller, or the time, and in which section.
+    pub(super) fn explain(&self, error: Error, section: Option<&str>) -> Error {
+        match error {
+            Error::Cancelled if !self.caller.is_cancelled() => too_late(self.time, section),
+            error => error,
+        }
+    }
+
+    fn keep(&self, until_finished: &mpsc::Receiver<()>) {
         while until_finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
             let is_late = self
                 .deadline
                 .is_some_and(|deadline| Instant::now() >= deadline);
-            if is_late || caller.is_cancelled() {
+            if is_late || self.caller.is_cancelled() {
                 self.cancel.cancel();
             }
         }
     }
 }
 
-fn too_late(time: Option<Duration>) -> Error {
+fn too_late(time: Option<Duration>, section: Option<&str>) -> Error {
     let limit = time.unwrap_or_default().as_secs();
+    let place = section.map_or_else(String::new, |section| format!("%{section}: "));
     Error::Limit {
         kind: FailureKind::Time,
-        message: format!("time limit of {limit} s for the whole build is over"),
-        section: None,
+        message: format!("{place}time limit of {limit} s for the whole build is over"),
+        section: section.map(ToOwned::to_owned),
     }
 }
 
@@ -93,6 +103,19 @@ mod tests {
         let error = Watch::over(&Cancel::default(), limit, wait).unwrap_err();
 
         assert_eq!(error.kind(), FailureKind::Time);
+    }
+
+    #[test]
+    fn a_section_that_takes_too_long_is_named() {
+        let limit = Some(Duration::from_millis(50));
+        let post = |watch: &Watch| {
+            let ended = wait(watch);
+            ended.map_err(|error| watch.explain(error, Some("post")))
+        };
+
+        let error = Watch::over(&Cancel::default(), limit, post).unwrap_err();
+
+        assert!(matches!(error, Error::Limit { section: Some(section), .. } if section == "post"));
     }
 
     #[test]

@@ -26,6 +26,8 @@ const TICK: u16 = 50;
 /// Counting all files costs time, so it takes a tenth of it at most.
 const REST_BETWEEN_WALKS: u32 = 10;
 const LONGEST_REST: Duration = Duration::from_secs(10);
+/// A disk with less than that is full: file systems keep a little of what a write cannot have.
+const FULL: u64 = 1 << 20;
 
 /// Runs a script to its end, or to a limit.
 pub(super) fn run(job: &Job) -> Result<Report, Failure> {
@@ -37,8 +39,10 @@ pub(super) fn run(job: &Job) -> Result<Report, Failure> {
     let main = start(job)?;
     let ended = supervise(main, &mut watch)?;
     end_everybody()?;
+    // Before anything is removed that a full disk would be less full without.
+    let report = watch.judge(ended);
     remove_script(job)?;
-    Ok(watch.judge(ended))
+    Ok(report)
 }
 
 fn confine(job: &Job) -> Result<(), Failure> {
@@ -245,12 +249,10 @@ impl Watch {
         let is_full = self
             .folders
             .iter()
-            .any(|folder| usage::free(folder).is_some_and(|free| free < PAGE));
+            .any(|folder| usage::free(folder).is_some_and(|free| free < FULL));
         if status != 0 && is_full {
             return Report::Exceeded(Exceeded::DiskFull);
         }
         Report::Exited(status)
     }
 }
-
-const PAGE: u64 = 4096;

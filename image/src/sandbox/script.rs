@@ -245,10 +245,9 @@ fn reason_to_stop(run: &ScriptRun<'_>, cancel: &Cancel) -> Option<Error> {
         .deadline
         .is_some_and(|deadline| Instant::now() >= deadline);
     is_late.then(|| {
-        let limit = run
-            .limits
-            .time
-            .map_or(String::new(), |time| format!(" of {time:?}"));
+        let limit = run.limits.time.map_or(String::new(), |time| {
+            format!(" of {} s for the whole build", time.as_secs())
+        });
         limit_error(
             run.section,
             FailureKind::Time,

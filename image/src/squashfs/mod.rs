@@ -1,21 +1,20 @@
-//! Packs a tree into a squashfs file and reads one, with the programs of squashfs-tools-ng.
+//! Packs a tree into a squashfs file, and reads one with a program of squashfs-tools-ng.
+
+pub mod writer;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use self::writer::Options;
 use crate::error::Error;
 use crate::inside::Task;
 use crate::sandbox::{Namespace, Output, Streams};
 
-/// Kernels attach images in whole pages: a tail that is none would be lost.
-const ALIGNMENT: u64 = 4096;
-/// Level 9 takes three times as long for half a percent.
-const COMPRESSION: [&str; 4] = ["--compressor", "gzip", "--comp-extra", "level=6"];
 const PACKAGE: &str = "install the Debian package squashfs-tools-ng";
 
 /// A packed tree.
@@ -42,11 +41,11 @@ pub fn pack(
     extra: Extra<'_>,
     output: &Path,
 ) -> Result<PackSummary, Error> {
-    let packed = pack_into(namespace, rootfs, extra, output).and_then(|()| pad(output));
+    let packed = pack_into(namespace, rootfs, extra, output);
     if packed.is_err() && output.exists() {
         fs::remove_file(output).map_err(Error::io("removing", output))?;
     }
-    packed.map(|size| PackSummary { size })
+    packed
 }
 
 fn pack_into(
@@ -54,51 +53,38 @@ fn pack_into(
     rootfs: &Path,
     extra: Extra<'_>,
     output: &Path,
-) -> Result<(), Error> {
-    let mut packer = Command::new("tar2sqfs")
-        .args(COMPRESSION)
-        .args(["--block-size", "131072", "--no-skip", "--quiet"])
-        .args(["--defaults", "uid=0,gid=0,mode=0755,mtime=0"])
-        .arg(output)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| not_installed("tar2sqfs", &error))?;
-    let Some(input) = packer.stdin.take() else {
-        return Err(Error::Internal("tar2sqfs has no standard input".to_owned()));
-    };
-
+) -> Result<PackSummary, Error> {
+    let mut file = File::create_new(output).map_err(Error::io("creating", output))?;
+    let (tree, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
     let task = Task::StreamTree {
         latest: extra.latest,
         ledger: extra.ledger.to_owned(),
     };
     let streams = Streams {
         input: None,
-        output: Output::File(OwnedFd::from(input)),
+        output: Output::File(OwnedFd::from(writer)),
     };
-    let (streamed, finished) = thread::scope(|scope| {
-        let finished = scope.spawn(move || packer.wait_with_output());
-        (namespace.perform(rootfs, &task, streams), finished.join())
+    let options = Options {
+        modified: extra.latest.map(clamp),
+        ..Options::default()
+    };
+    let (streamed, written) = thread::scope(|scope| {
+        let writing = scope.spawn(|| writer::write_tar(tree, &mut file, &options));
+        (namespace.perform(rootfs, &task, streams), writing.join())
     });
-    let finished = finished
-        .map_err(|_| Error::Internal("waiting for tar2sqfs panicked".to_owned()))?
-        .map_err(Error::io("waiting for", "tar2sqfs"))?;
-
-    // When the packer gives up, the streaming fails too, and the packer knows why.
-    check("tar2sqfs", finished.status, &finished.stderr)?;
-    streamed.map(|_| ())
+    let written = written.map_err(|_| Error::Internal("the packer panicked".to_owned()))?;
+    // A tree that cannot be read breaks off, and only the reader knows why.
+    match (streamed, written) {
+        (_, Err(writer::Error::Write(source))) => Err(Error::io("writing", output)(source)),
+        (Err(error), _) => Err(error),
+        (Ok(_), Err(error)) => Err(Error::Internal(format!("packing the tree: {error}"))),
+        (Ok(_), Ok(summary)) => Ok(PackSummary { size: summary.size }),
+    }
 }
 
-fn pad(output: &Path) -> Result<u64, Error> {
-    let pad = || -> io::Result<u64> {
-        let file = File::options().write(true).open(output)?;
-        let size = file.metadata()?.len().next_multiple_of(ALIGNMENT);
-        file.set_len(size)?;
-        Ok(size)
-    };
-    pad().map_err(Error::io("writing", output))
+/// Squashfs counts the seconds since 1970 in 32 bits.
+fn clamp(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
 /// A squashfs file being read as a tar archive.
@@ -167,17 +153,6 @@ impl Drop for TreeArchive {
             tracing::warn!("sqfs2tar cannot be ended: {error}");
         }
     }
-}
-
-fn check(program: &str, status: ExitStatus, stderr: &[u8]) -> Result<(), Error> {
-    if status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(stderr);
-    Err(Error::Internal(format!(
-        "{program} ended with {status}: {}",
-        said.trim()
-    )))
 }
 
 fn not_installed(program: &str, error: &io::Error) -> Error {

@@ -14,17 +14,15 @@ mod run;
 mod scripts;
 mod squashfs;
 
-use std::panic;
 use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
 
 type Case = (&'static str, fn());
 
 fn main() -> ExitCode {
     cooperage_image::sandbox::enter_if_asked();
 
-    let filter = std::env::args()
-        .nth(1)
-        .filter(|argument| !argument.starts_with('-'));
     let cases = [
         scripts::CASES,
         limits::CASES,
@@ -32,22 +30,15 @@ fn main() -> ExitCode {
         squashfs::CASES,
         debian::CASES,
         run::CASES,
-    ]
-    .concat();
-    let chosen = cases
-        .iter()
-        .filter(|(name, _)| filter.as_ref().is_none_or(|f| name.contains(f)));
-    let mut failed = Vec::new();
-    for (name, case) in chosen {
-        let is_good = panic::catch_unwind(case).is_ok();
-        println!("test {name} ... {}", if is_good { "ok" } else { "FAILED" });
-        if !is_good {
-            failed.push(name);
-        }
-    }
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    ];
+    let trials = cases.concat().into_iter().map(|(name, case)| {
+        Trial::test(name.replace(' ', "_"), move || {
+            case();
+            Ok(())
+        })
+    });
+    let mut arguments = Arguments::from_args();
+    // Limits are looked at while other cases would use the same processors.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

@@ -41,9 +41,9 @@ fn pack(machine: &Machine, name: &str) -> std::path::PathBuf {
 }
 
 fn listing(image: &Path, scratch: &Path) -> String {
-    let mut file = File::open(image).unwrap();
+    let file = File::open(image).unwrap();
     let length = file.metadata().unwrap().len();
-    let archive = squashfs::read_as_tar(&mut file, 0, length, scratch).unwrap();
+    let archive = squashfs::read_as_tar(&file, 0, length, scratch).unwrap();
     let mut archive = tar::Archive::new(archive);
     let mut lines = String::new();
     for entry in archive.entries().unwrap() {
@@ -105,11 +105,11 @@ fn packing_twice_gives_the_same_bytes() {
 fn a_damaged_image_is_an_error() {
     let machine = Machine::new(Identity::Auto);
     let image = pack(&machine, "image");
-    let mut file = File::open(&image).unwrap();
+    let file = File::open(&image).unwrap();
     let half = file.metadata().unwrap().len() / 2;
     let mut bytes = Vec::new();
 
-    let mut archive = squashfs::read_as_tar(&mut file, 0, half, machine.scratch.path()).unwrap();
+    let mut archive = squashfs::read_as_tar(&file, 0, half, machine.scratch.path()).unwrap();
     let read = archive.read_to_end(&mut bytes);
 
     assert!(read.is_err());

@@ -1,0 +1,260 @@
+//! Where does the content of regular files lie?
+//!
+//! A file is cut into blocks, which lie one behind the other and are compressed one by one. What
+//! remains behind the last whole block (all of it, in a small file) shares a fragment block with
+//! the remains of other files. Blocks of zeros are not stored.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Read, Seek, Write};
+use std::{mem, thread};
+
+use sha2::{Digest, Sha256};
+
+use super::Options;
+use super::error::Error;
+use super::output::Output;
+use super::pool::{Pool, Ticket};
+
+/// Size of a block that is not compressed.
+const UNCOMPRESSED: u32 = 1 << 24;
+/// Files up to this size are compared with those before them before anything is written.
+const LARGEST_COMPARED: u64 = 16 << 20;
+/// Memory of all blocks on their way through the pool.
+const IN_FLIGHT: usize = 32 << 20;
+
+/// The content of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId(usize);
+
+/// Where the content of a file lies.
+#[derive(Debug, Clone, Default)]
+pub(super) struct File {
+    pub(super) size: u64,
+    /// Where the first block is; it is zero in a file without stored blocks.
+    pub(super) start: u64,
+    /// Stored size of each block, zero for a block of zeros.
+    pub(super) blocks: Vec<u32>,
+    pub(super) tail: Option<Tail>,
+    /// Bytes in blocks that are not stored.
+    pub(super) sparse: u64,
+}
+
+/// What remains of a file behind its last whole block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tail {
+    pub(super) fragment: u32,
+    pub(super) offset: u32,
+}
+
+/// Where a fragment block lies.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fragment {
+    pub(super) start: u64,
+    pub(super) size: u32,
+}
+
+/// All that was stored.
+pub(super) struct Data {
+    files: Vec<File>,
+    pub(super) fragments: Vec<Fragment>,
+}
+
+impl Data {
+    pub(super) fn file(&self, id: FileId) -> &File {
+        &self.files[id.0]
+    }
+}
+
+enum Destination {
+    Block { file: FileId, block: usize },
+    Fragment(usize),
+}
+
+/// Stores files while their blocks are compressed on other threads.
+pub(super) struct DataWriter<'o, 'w, W> {
+    output: &'o mut Output<'w, W>,
+    pool: Pool,
+    in_flight: VecDeque<(Ticket, Destination)>,
+    most_in_flight: usize,
+    block_size: usize,
+    /// Tails that wait until they fill a block.
+    tails: Vec<u8>,
+    data: Data,
+    known: HashMap<[u8; 32], FileId>,
+}
+
+impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
+    pub(super) fn start(output: &'o mut Output<'w, W>, options: &Options) -> Result<Self, Error> {
+        let threads = match options.threads {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let block_size = usize::try_from(options.block_size).unwrap_or(usize::MAX);
+        Ok(Self {
+            output,
+            pool: Pool::start(threads, options.compression)?,
+            in_flight: VecDeque::new(),
+            most_in_flight: (threads * 8).min(IN_FLIGHT / (2 * block_size)).max(1),
+            block_size,
+            tails: Vec::with_capacity(block_size),
+            data: Data {
+                files: Vec::new(),
+                fragments: Vec::new(),
+            },
+            known: HashMap::new(),
+        })
+    }
+
+    /// Stores a file of which `content` has `size` bytes, unless the same content is stored.
+    pub(super) fn store(&mut self, content: &mut impl Read, size: u64) -> Result<FileId, Error> {
+        if size > LARGEST_COMPARED {
+            let file = self.begin(size);
+            let mut unread = size;
+            while unread > 0 {
+                let block = self.read_block(content, &mut unread)?;
+                self.store_part(file, block)?;
+            }
+            return Ok(file);
+        }
+
+        let blocks = self.read_blocks(content, size)?;
+        let digest = digest(&blocks);
+        if let Some(file) = self.known.get(&digest) {
+            return Ok(*file);
+        }
+        let file = self.begin(size);
+        for block in blocks {
+            self.store_part(file, block)?;
+        }
+        self.known.insert(digest, file);
+        Ok(file)
+    }
+
+    /// Waits until everything is stored.
+    pub(super) fn finish(mut self) -> Result<Data, Error> {
+        self.store_fragment()?;
+        while !self.in_flight.is_empty() {
+            self.write_first()?;
+        }
+        Ok(self.data)
+    }
+
+    fn begin(&mut self, size: u64) -> FileId {
+        self.data.files.push(File {
+            size,
+            ..File::default()
+        });
+        FileId(self.data.files.len() - 1)
+    }
+
+    fn read_blocks(&self, content: &mut impl Read, size: u64) -> Result<Vec<Vec<u8>>, Error> {
+        let mut unread = size;
+        let mut blocks = Vec::new();
+        while unread > 0 {
+            blocks.push(self.read_block(content, &mut unread)?);
+        }
+        Ok(blocks)
+    }
+
+    /// The next block, which is shorter only at the end of a file.
+    fn read_block(&self, content: &mut impl Read, unread: &mut u64) -> Result<Vec<u8>, Error> {
+        let length = usize::try_from(*unread)
+            .unwrap_or(usize::MAX)
+            .min(self.block_size);
+        let mut block = vec![0; length];
+        content
+            .read_exact(&mut block)
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::UnexpectedEof => Error::Truncated,
+                _ => Error::Read(source),
+            })?;
+        *unread -= length as u64;
+        Ok(block)
+    }
+
+    fn store_part(&mut self, file: FileId, part: Vec<u8>) -> Result<(), Error> {
+        if part.len() < self.block_size {
+            return self.store_tail(file, &part);
+        }
+        let data = &mut self.data.files[file.0];
+        data.blocks.push(0);
+        if is_zero(&part) {
+            data.sparse += part.len() as u64;
+            return Ok(());
+        }
+        let block = data.blocks.len() - 1;
+        self.submit(part, Destination::Block { file, block })
+    }
+
+    fn store_tail(&mut self, file: FileId, tail: &[u8]) -> Result<(), Error> {
+        if self.tails.len() + tail.len() > self.block_size {
+            self.store_fragment()?;
+        }
+        let too_large = |_| Error::TooLarge("fragment table");
+        self.data.files[file.0].tail = Some(Tail {
+            fragment: u32::try_from(self.data.fragments.len()).map_err(too_large)?,
+            offset: u32::try_from(self.tails.len()).map_err(too_large)?,
+        });
+        self.tails.extend_from_slice(tail);
+        Ok(())
+    }
+
+    /// Stores the tails that wait as one fragment block.
+    fn store_fragment(&mut self) -> Result<(), Error> {
+        if self.tails.is_empty() {
+            return Ok(());
+        }
+        let tails = mem::replace(&mut self.tails, Vec::with_capacity(self.block_size));
+        self.data.fragments.push(Fragment::default());
+        self.submit(tails, Destination::Fragment(self.data.fragments.len() - 1))
+    }
+
+    fn submit(&mut self, block: Vec<u8>, destination: Destination) -> Result<(), Error> {
+        if self.in_flight.len() >= self.most_in_flight {
+            self.write_first()?;
+        }
+        let ticket = self.pool.compress(block)?;
+        self.in_flight.push_back((ticket, destination));
+        Ok(())
+    }
+
+    /// Writes the block that was submitted before all others in flight.
+    fn write_first(&mut self) -> Result<(), Error> {
+        let Some((ticket, destination)) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let stored = ticket.wait()?;
+        let start = self.output.append(&stored.bytes)?;
+        let length = u32::try_from(stored.bytes.len()).map_err(|_| Error::TooLarge("block"))?;
+        let size = if stored.is_compressed {
+            length
+        } else {
+            length | UNCOMPRESSED
+        };
+
+        match destination {
+            Destination::Fragment(index) => self.data.fragments[index] = Fragment { start, size },
+            Destination::Block { file, block } => {
+                let file = &mut self.data.files[file.0];
+                if file.start == 0 {
+                    file.start = start;
+                }
+                file.blocks[block] = size;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn digest(blocks: &[Vec<u8>]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for block in blocks {
+        hash.update(block);
+    }
+    hash.finalize().into()
+}
+
+/// Compares the block with itself, one byte further: this is as fast as comparing memory can be.
+fn is_zero(block: &[u8]) -> bool {
+    block.first() == Some(&0) && block[1..] == block[..block.len() - 1]
+}

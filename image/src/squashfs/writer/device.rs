@@ -1,0 +1,33 @@
+//! How is the number of a device written?
+
+/// The number of a block or character device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) major: u32,
+    pub(super) minor: u32,
+}
+
+impl Device {
+    /// Linux's 32-bit form: 12 bits of major between 8 low and 12 high bits of minor.
+    pub(super) fn encode(self) -> u32 {
+        (self.minor & 0xff) | ((self.major & 0xfff) << 8) | ((self.minor & 0xfff00) << 12)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minor_numbers_above_a_byte_surround_the_major_number() {
+        assert_eq!(Device { major: 1, minor: 3 }.encode(), 0x103);
+        assert_eq!(
+            Device {
+                major: 0x8fe,
+                minor: 0x12345
+            }
+            .encode(),
+            0x1238_fe45
+        );
+    }
+}

@@ -1,0 +1,482 @@
+//! Do the usual tools read what the squashfs writer writes?
+//!
+//! Needs `unsquashfs` (package squashfs-tools) and `sqfs2tar` (package squashfs-tools-ng).
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::process::Command;
+
+use cooperage_image::squashfs::writer::{Compression, Error, Options, Summary, write_tar};
+use rand::{RngCore, SeedableRng, rngs::StdRng};
+use tar::{Builder, EntryType, Header};
+
+const TIME: u64 = 1_700_000_000;
+
+/// A tar stream in the making.
+struct Stream(Builder<Vec<u8>>);
+
+impl Stream {
+    fn new() -> Self {
+        Self(Builder::new(Vec::new()))
+    }
+
+    fn folder(self, path: &str) -> Self {
+        self.entry(
+            path,
+            EntryType::Directory,
+            |header| header.set_mode(0o755),
+            &[],
+        )
+    }
+
+    fn file(self, path: &str, content: &[u8]) -> Self {
+        self.entry(path, EntryType::Regular, |_| (), content)
+    }
+
+    fn link(self, path: &str, kind: EntryType, target: &str) -> Self {
+        let change = |header: &mut Header| header.set_link_name_literal(target).unwrap();
+        self.entry(path, kind, change, &[])
+    }
+
+    fn attributes(mut self, records: &[(&str, &[u8])]) -> Self {
+        self.0
+            .append_pax_extensions(records.iter().copied())
+            .unwrap();
+        self
+    }
+
+    fn entry(
+        mut self,
+        path: &str,
+        kind: EntryType,
+        change: impl FnOnce(&mut Header),
+        content: &[u8],
+    ) -> Self {
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(TIME);
+        header.set_size(content.len() as u64);
+        change(&mut header);
+        header.set_cksum();
+        self.0.append(&header, content).unwrap();
+        self
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+}
+
+fn write(tar: &[u8], options: &Options) -> Result<(Vec<u8>, Summary), Error> {
+    let mut image = Cursor::new(Vec::new());
+    let summary = write_tar(tar, &mut image, options)?;
+    Ok((image.into_inner(), summary))
+}
+
+fn image_of(tar: &[u8]) -> Vec<u8> {
+    write(tar, &Options::default()).unwrap().0
+}
+
+/// Standard output of a tool that is given the image as its last argument.
+fn run(tool: &str, arguments: &[&str], image: &[u8]) -> Vec<u8> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(image).unwrap();
+    let output = Command::new(tool)
+        .args(arguments)
+        .arg(file.path())
+        .env("TZ", "UTC")
+        .output()
+        .unwrap_or_else(|error| panic!("{tool} must be installed for this test: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{tool}: {complaint}");
+    output.stdout
+}
+
+fn listing(image: &[u8]) -> Vec<String> {
+    let text = String::from_utf8(run("unsquashfs", &["-lln"], image)).unwrap();
+    text.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+/// What `sqfs2tar` makes of one path.
+#[derive(Debug, Default, PartialEq)]
+struct Extracted {
+    content: Vec<u8>,
+    link: Option<Vec<u8>>,
+    attributes: BTreeMap<String, Vec<u8>>,
+}
+
+fn extract(image: &[u8]) -> BTreeMap<String, Extracted> {
+    let tar = run("sqfs2tar", &[], image);
+    let mut archive = tar::Archive::new(&tar[..]);
+    let mut extracted = BTreeMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut object = Extracted::default();
+        for record in entry.pax_extensions().unwrap().into_iter().flatten() {
+            let record = record.unwrap();
+            if let Some(name) = record.key().unwrap().strip_prefix("SCHILY.xattr.") {
+                object
+                    .attributes
+                    .insert(name.to_owned(), record.value_bytes().to_vec());
+            }
+        }
+        object.link = entry.link_name_bytes().map(|link| link.to_vec());
+        entry.read_to_end(&mut object.content).unwrap();
+        let path = String::from_utf8_lossy(&entry.path_bytes())
+            .trim_end_matches('/')
+            .to_owned();
+        extracted.insert(path, object);
+    }
+    extracted
+}
+
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+#[test]
+fn every_kind_of_inode_keeps_its_mode_owner_time_and_device() {
+    let owned = |header: &mut Header| {
+        header.set_mode(0o4755);
+        header.set_uid(70_000);
+        header.set_gid(4_000_000_000);
+    };
+    let device = |header: &mut Header| {
+        header.set_device_major(8).unwrap();
+        header.set_device_minor(33).unwrap();
+    };
+    let tar = Stream::new()
+        .folder("./")
+        .entry("block", EntryType::Block, device, &[])
+        .entry("char", EntryType::Char, device, &[])
+        .entry("fifo", EntryType::Fifo, |_| (), &[])
+        .link("link", EntryType::Symlink, "no/where")
+        .entry("setuid", EntryType::Regular, owned, b"#!/bin/sh\n")
+        .finish();
+
+    let lines = listing(&image_of(&tar));
+
+    assert_eq!(
+        lines,
+        [
+            "drwxr-xr-x 0/0 78 2023-11-14 22:13 squashfs-root",
+            "brw-r--r-- 0/0 8, 33 2023-11-14 22:13 squashfs-root/block",
+            "crw-r--r-- 0/0 8, 33 2023-11-14 22:13 squashfs-root/char",
+            "prw-r--r-- 0/0 0 2023-11-14 22:13 squashfs-root/fifo",
+            "lrwxrwxrwx 0/0 8 2023-11-14 22:13 squashfs-root/link -> no/where",
+            "-rwsr-xr-x 70000/4000000000 10 2023-11-14 22:13 squashfs-root/setuid",
+        ]
+    );
+}
+
+#[test]
+fn contents_of_all_sizes_around_a_block_come_back() {
+    let sizes = [
+        0, 1, 4095, 4096, 131_071, 131_072, 131_073, 262_144, 1_000_003,
+    ];
+    let with_hole = [noise(1, 131_072), vec![0; 3 * 131_072], vec![7; 5000]].concat();
+    let mut stream = Stream::new().file("hole", &with_hole);
+    for size in sizes {
+        stream = stream
+            .file(&format!("noise-{size}"), &noise(2, size))
+            .file(&format!("zeros-{size}"), &vec![0; size]);
+    }
+    let tar = stream.finish();
+
+    for compression in [
+        Compression::Gzip { level: 6 },
+        Compression::Zstd { level: 3 },
+    ] {
+        for block_size in [4096, 131_072, 1 << 20] {
+            let options = Options {
+                compression,
+                block_size,
+                ..Options::default()
+            };
+            let files = extract(&write(&tar, &options).unwrap().0);
+
+            assert!(files["hole"].content == with_hole, "{options:?}");
+            for size in sizes {
+                assert!(
+                    files[&format!("noise-{size}")].content == noise(2, size),
+                    "{options:?}"
+                );
+                assert!(
+                    files[&format!("zeros-{size}")].content == vec![0; size],
+                    "{options:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn extended_attributes_come_back_byte_by_byte() {
+    let capability = b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let attributes: [(&str, &[u8]); 3] = [
+        ("SCHILY.xattr.security.capability", capability),
+        ("SCHILY.xattr.system.posix_acl_access", b"acl"),
+        ("SCHILY.xattr.user.bytes", b"\xff=\0"),
+    ];
+    let tar = Stream::new()
+        .attributes(&attributes)
+        .file("ping", b"ping")
+        .attributes(&attributes)
+        .folder("folder")
+        .file("plain", b"plain")
+        .finish();
+
+    let (image, summary) = write(&tar, &Options::default()).unwrap();
+    let files = extract(&image);
+
+    let expected = BTreeMap::from([
+        ("security.capability".to_owned(), capability.to_vec()),
+        ("user.bytes".to_owned(), b"\xff=\0".to_vec()),
+    ]);
+    assert_eq!(files["ping"].attributes, expected);
+    assert_eq!(files["folder"].attributes, expected);
+    assert!(files["plain"].attributes.is_empty());
+    assert!(
+        summary
+            .skipped_attributes
+            .contains("system.posix_acl_access")
+    );
+}
+
+#[test]
+fn hard_links_are_names_of_one_inode() {
+    let tar = Stream::new()
+        .file("a", b"content")
+        .folder("folder")
+        .link("folder/b", EntryType::Link, "./a")
+        .link("c", EntryType::Link, "folder/b")
+        .finish();
+
+    let (image, summary) = write(&tar, &Options::default()).unwrap();
+    let files = extract(&image);
+
+    assert_eq!(summary.inodes, 3);
+    assert_eq!(files["a"].content, b"content");
+    assert_eq!(files["c"].link.as_deref(), Some(&b"a"[..]));
+    assert_eq!(files["folder/b"].link.as_deref(), Some(&b"a"[..]));
+}
+
+#[test]
+fn a_folder_larger_than_many_metadata_blocks_is_complete() {
+    let mut stream = Stream::new();
+    for number in 0..20_000 {
+        stream = stream.file(&format!("many/file-{number:05}"), &[]);
+    }
+
+    let lines = listing(&image_of(&stream.finish()));
+
+    let expected = (0..20_000).map(|number| format!("squashfs-root/many/file-{number:05}"));
+    let found = lines[2..]
+        .iter()
+        .map(|line| line.rsplit(' ').next().unwrap().to_owned());
+    assert!(found.eq(expected));
+}
+
+#[test]
+fn folders_that_the_stream_does_not_mention_belong_to_root() {
+    let tar = Stream::new().file("/opt/tool/run", b"run").finish();
+
+    let lines = listing(&image_of(&tar));
+
+    assert!(lines[2].starts_with("drwxr-xr-x 0/0 "), "{lines:?}");
+    assert!(lines[2].ends_with(" squashfs-root/opt/tool"), "{lines:?}");
+}
+
+#[test]
+fn the_later_of_two_entries_with_one_path_counts() {
+    let tar = Stream::new()
+        .folder("etc")
+        .file("etc/motd", b"first")
+        .entry(
+            "etc",
+            EntryType::Directory,
+            |header| header.set_mode(0o700),
+            &[],
+        )
+        .file("etc/motd", b"second")
+        .finish();
+
+    let image = image_of(&tar);
+
+    assert_eq!(extract(&image)["etc/motd"].content, b"second");
+    assert!(listing(&image)[1].starts_with("drwx------ "));
+}
+
+#[test]
+fn the_same_stream_gives_the_same_bytes_on_any_number_of_threads() {
+    let mut stream = Stream::new();
+    for seed in 0..20 {
+        let halves = [noise(seed, 200_000), vec![b'x'; 200_000]].concat();
+        stream = stream.file(&format!("file-{seed}"), &halves);
+    }
+    let tar = stream.finish();
+
+    let images = [1, 2, 5].map(|threads| {
+        let options = Options {
+            threads,
+            ..Options::default()
+        };
+        write(&tar, &options).unwrap().0
+    });
+
+    assert!(images[0] == images[1] && images[1] == images[2]);
+}
+
+#[test]
+fn equal_files_are_stored_once_and_zeros_not_at_all() {
+    let content = noise(3, 300_000);
+    let mut stream = Stream::new().file("zeros", &vec![0; 20 << 20]);
+    for number in 0..10 {
+        stream = stream.file(&format!("copy-{number}"), &content);
+    }
+
+    let image = image_of(&stream.finish());
+
+    assert!(image.len() < 310_000, "{}", image.len());
+    assert!(extract(&image)["copy-9"].content == content);
+}
+
+#[test]
+fn times_are_clamped_to_the_latest_that_is_wanted() {
+    let tar = Stream::new()
+        .file("late", b"")
+        .entry(
+            "early",
+            EntryType::Regular,
+            |header| header.set_mtime(60),
+            &[],
+        )
+        .finish();
+    let options = Options {
+        modified: Some(86_400),
+        ..Options::default()
+    };
+
+    let image = write(&tar, &options).unwrap().0;
+    let lines = listing(&image);
+
+    assert!(
+        lines[1].contains("1970-01-01 00:01 squashfs-root/early"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2].contains("1970-01-02 00:00 squashfs-root/late"),
+        "{lines:?}"
+    );
+    assert_eq!(image[8..12], 86_400_u32.to_le_bytes());
+}
+
+#[test]
+fn an_image_is_whole_pages_and_can_begin_anywhere_in_a_file() {
+    let tar = Stream::new().file("a", b"content").finish();
+    let alone = image_of(&tar);
+
+    let mut file = Cursor::new(vec![0; 12_345]);
+    file.seek(SeekFrom::End(0)).unwrap();
+    let summary = write_tar(&tar[..], &mut file, &Options::default()).unwrap();
+
+    assert_eq!(summary.size % 4096, 0);
+    assert_eq!(file.position(), 12_345 + summary.size);
+    assert_eq!(file.into_inner()[12_345..], alone);
+}
+
+#[test]
+fn an_empty_stream_is_an_empty_file_system() {
+    let lines = listing(&image_of(&Stream::new().finish()));
+
+    assert_eq!(lines, ["drwxr-xr-x 0/0 3 1970-01-01 00:00 squashfs-root"]);
+}
+
+#[test]
+fn streams_that_cannot_become_a_file_system_are_refused_with_the_reason() {
+    let file = || Stream::new().file("a", b"content");
+    let huge = |header: &mut Header| header.set_size(u64::MAX);
+    let cases = [
+        (
+            Stream::new().entry("a", EntryType::Regular, huge, b""),
+            "larger than files can be",
+        ),
+        (Stream::new().file("../a", b""), "must not contain `..`"),
+        (
+            file().file("a/b", b""),
+            "lies in something that is not a folder",
+        ),
+        (
+            file().link("b", EntryType::Link, "c"),
+            "must come after what it links to",
+        ),
+        (
+            Stream::new().folder("a").link("b", EntryType::Link, "a"),
+            "must not lead to a folder",
+        ),
+        (
+            Stream::new().file("a/b", b"").file("a", b""),
+            "a folder that is not empty",
+        ),
+        (
+            Stream::new().link("a", EntryType::Symlink, ""),
+            "needs a target",
+        ),
+    ];
+
+    for (stream, reason) in cases {
+        let error = write(&stream.finish(), &Options::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_early_is_refused_wherever_it_ends() {
+    let tar = Stream::new()
+        .file("a", &noise(4, 3000))
+        .file("b", b"")
+        .finish();
+    let whole_entries = tar.len() - 1024;
+
+    for length in [0, 100, 512, 1000, 3583, 3584, 4000, whole_entries] {
+        assert!(
+            write(&tar[..length], &Options::default()).is_err(),
+            "{length}"
+        );
+    }
+    assert!(write(&tar, &Options::default()).is_ok());
+}
+
+#[test]
+fn options_that_squashfs_does_not_have_are_refused() {
+    let tar = Stream::new().finish();
+    let odd_block = Options {
+        block_size: 100_000,
+        ..Options::default()
+    };
+    let odd_level = Options {
+        compression: Compression::Gzip { level: 13 },
+        ..Options::default()
+    };
+
+    assert!(matches!(
+        write(&tar, &odd_block),
+        Err(Error::BlockSize(100_000))
+    ));
+    assert!(matches!(
+        write(&tar, &odd_level),
+        Err(Error::Level { level: 13, .. })
+    ));
+}
