@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use crate::config::RegistryArgs;
 
+/// What a registry may answer with; without it some hide what they have.
+/// <https://distribution.github.io/distribution/spec/api/#pulling-an-image-manifest>
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v2+json";
+
 /// Where the registry of Docker Hub answers.
 const DOCKER_HUB: &str = "https://registry-1.docker.io";
 
@@ -127,10 +134,13 @@ fn docker_hub_answers(registries: &RegistryArgs) -> Result<(), String> {
         .timeout(Duration::from_secs(8))
         .build()
         .map_err(|error| error.to_string())?;
-    let answer = client.get(format!("{base}/v2/")).send();
+    let manifest = client.get(format!("{base}/v2/library/alpine/manifests/latest"));
+    let answer = manifest.header("Accept", MANIFESTS).send();
     let answer = answer.map_err(|_| format!("{base} cannot be reached"))?;
     match answer.status().as_u16() {
+        // Docker Hub wants a token even of those who may read.
         200 | 401 => Ok(()),
+        404 => Err(format!("{base} has no alpine")),
         status => Err(format!("{base} answered {status}")),
     }
 }
