@@ -31,6 +31,9 @@ pub enum Error {
     /// There is no room for what was sent.
     #[error("{0}")]
     NoSpace(&'static str),
+    /// Somebody we depend on does not answer now; asking again later makes sense.
+    #[error("{0}")]
+    Unavailable(String),
     /// Our fault: logged here, never sent.
     #[error("internal error")]
     Internal(#[from] anyhow::Error),
@@ -47,6 +50,7 @@ impl Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -68,7 +72,8 @@ impl From<FetchError> for Error {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::Internal(source) => Self::Internal(source),
-            FetchError::Unreachable(told) | FetchError::Refused(told) => Self::Unprocessable(told),
+            FetchError::Unreachable(told) => Self::Unavailable(told),
+            FetchError::Refused(told) => Self::Unprocessable(told),
         }
     }
 }

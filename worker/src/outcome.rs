@@ -109,6 +109,8 @@ pub(crate) fn of_context(error: &ContextError) -> Failure {
         }
         ContextError::TooLarge(_) => FailureKind::Disk,
         ContextError::Io(error) => kind_of_io(error),
+        // The hub answers so when the forge does not give the commit.
+        ContextError::Call(AttemptError::Refused(_)) => FailureKind::Network,
         ContextError::Call(error) => return of_call(error),
     };
     Failure::new(kind, error.to_string())
