@@ -85,7 +85,8 @@ run_unit_tests() { run_cargo_tests --workspace; }
 # ------------------------------------------------------------------ stories
 
 prepare_world() {
-    cargo build --quiet --locked --package cooperage-cli || return 1
+    # the same packages and targets as the tests, so that nothing is compiled twice
+    cargo build --quiet --locked --workspace --all-targets || return 1
     install -D -m 755 "$CARGO_TARGET_DIR/debug/cooperage" "$state/bin/cooperage" || return 1
     export COOPERAGE_BIN=$state/bin/cooperage
     "$root/tests/tools/apptainer" --install || return 1
@@ -105,7 +106,7 @@ run_stories() {
     local name stories=()
     for name in "$@"; do stories+=(--test "$name"); done
     [ ${#stories[@]} -gt 0 ] || stories=(--tests)
-    run_cargo_tests --package cooperage-tests "${stories[@]}" --only-ignored
+    run_cargo_tests --workspace "${stories[@]}" --only-ignored
 }
 
 # ------------------------------------------------------------------ cargo

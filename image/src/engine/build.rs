@@ -203,10 +203,7 @@ impl<'a> Build<'a> {
         self.watch.check()?;
 
         let image = self.wrap(definition, &tree)?;
-        self.say(&format!(
-            "build complete: {}",
-            self.request.output.display()
-        ));
+        self.say("build complete");
         Ok(image)
     }
 
