@@ -49,7 +49,6 @@ CREATE TABLE collections (
     default_branch      text,
     webhook_secret      text        NOT NULL,
     max_running         integer     NOT NULL DEFAULT 2,
-    fetch_submodules    boolean     NOT NULL DEFAULT false,
     created_at          timestamptz NOT NULL DEFAULT now(),
     -- The clone URL without scheme, user, `.git` and capitals: what a webhook's URLs are compared with.
     address             text        NOT NULL GENERATED ALWAYS AS (

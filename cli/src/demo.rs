@@ -98,6 +98,7 @@ fn connect(
     let collection = NewCollection {
         clone_url: clone_url.to_owned(),
         name,
+        max_running: None,
     };
     let added = hub.add_collection(&collection)?;
     write_secret(&file, &serde_json::to_string(&added)?)?;

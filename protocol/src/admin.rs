@@ -18,6 +18,8 @@
 //!
 //! Errors are RFC 9457 `application/problem+json`: [`Problem`].
 
+use std::num::NonZeroU16;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,9 @@ pub struct NewCollection {
     pub clone_url: String,
     /// The name it will have here.
     pub name: CollectionName,
+    /// How many of its builds may run at the same time; the hub's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_running: Option<NonZeroU16>,
 }
 
 /// A repository was connected: what to enter at the forge.

@@ -43,6 +43,7 @@ pub async fn add_collection(hub: &Hub, new: &NewCollection) -> Result<AddedColle
         name: &new.name,
         clone_url: &new.clone_url,
         webhook_secret: &secret,
+        max_running: new.max_running,
     };
     let Some(id) = collections::insert(&hub.db, &row).await? else {
         return Err(Error::Conflict(format!(

@@ -1,5 +1,6 @@
 //! `collection`: connects git repositories, lists them, builds them, disconnects them.
 
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -34,6 +35,9 @@ pub(crate) struct Add {
     /// The collection's name.
     #[arg(long, value_name = "OWNER/REPO")]
     name: CollectionName,
+    /// How many of its builds may run at the same time (2 when not given).
+    #[arg(long, value_name = "N")]
+    max_running: Option<NonZeroU16>,
     #[command(flatten)]
     data: DataFolder,
     #[command(flatten)]
@@ -88,6 +92,7 @@ fn add(args: Add) -> anyhow::Result<()> {
     let collection = NewCollection {
         clone_url: args.clone_url,
         name: args.name,
+        max_running: args.max_running,
     };
     let added = Hub::of(&args.data.path)?.add_collection(&collection)?;
     args.format.print(&added, instructions)

@@ -1,5 +1,7 @@
 //! Which git repositories are connected?
 
+use std::num::NonZeroU16;
+
 use cooperage_protocol::{CollectionId, CollectionName};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -30,6 +32,8 @@ pub struct NewCollection<'a> {
     pub clone_url: &'a str,
     /// The key of its webhooks' signatures.
     pub webhook_secret: &'a str,
+    /// How many of its builds may run at the same time; the default when absent.
+    pub max_running: Option<NonZeroU16>,
 }
 
 struct Row {
@@ -55,14 +59,15 @@ impl From<Row> for Collection {
 /// Connects a repository; nothing when the name is taken.
 pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option<CollectionId>> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO collections (id, name, clone_url, forge, webhook_secret)
-         VALUES ($1, $2, $3, 'github', $4)
+        "INSERT INTO collections (id, name, clone_url, forge, webhook_secret, max_running)
+         VALUES ($1, $2, $3, 'github', $4, COALESCE($5, 2))
          ON CONFLICT (lower(name)) DO NOTHING
          RETURNING id",
         CollectionId::generate().0,
         new.name.to_string(),
         new.clone_url,
         new.webhook_secret,
+        new.max_running.map(|most| i32::from(most.get())),
     )
     .fetch_optional(db)
     .await?;

@@ -65,6 +65,7 @@ impl World {
         let new = NewCollection {
             name: name.parse().unwrap(),
             clone_url: clone_url.to_owned(),
+            max_running: None,
         };
         crate::add_collection(&self.hub, &new).await.unwrap().secret
     }
