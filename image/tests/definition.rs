@@ -223,7 +223,7 @@ fn secrets_of_the_header_are_redacted_wherever_they_stand() {
 #[test]
 fn debootstrap_has_a_release_a_mirror_and_packages() {
     let stage = only_stage(
-        "BootStrap: debootstrap\nOSVersion: bookworm\nMirrorURL: http://deb.debian.org/debian\n\
+        "BootStrap: debootstrap\nOSVersion: bookworm\nMirrorURL: http://mirror.example.org/debian\n\
          Include: curl,git \\\n  python3\n",
     );
 
@@ -231,7 +231,7 @@ fn debootstrap_has_a_release_a_mirror_and_packages() {
         panic!("not debootstrap")
     };
     assert_eq!(debian.os_version, "bookworm");
-    assert_eq!(debian.mirror_url, "http://deb.debian.org/debian");
+    assert_eq!(debian.mirror_url, "http://mirror.example.org/debian");
     assert_eq!(debian.include, ["curl", "git", "python3"]);
 }
 

@@ -40,7 +40,7 @@ impl Release {
     fn of_this_machine() -> Self {
         Self::from_apt().unwrap_or_else(|| Self {
             codename: "bookworm".to_owned(),
-            mirror: "http://deb.debian.org/debian".to_owned(),
+            mirror: "http://mirror.example.org/debian".to_owned(),
         })
     }
 

@@ -113,7 +113,7 @@ fn check_mirror(mirror: &str) -> Result<String, Error> {
         Some(url) if !mirror.contains(char::is_whitespace) => Ok(url.into()),
         _ => Err(Error::Base {
             message: format!("MirrorURL {mirror} is not the address of a mirror"),
-            help: Some("write MirrorURL: http://deb.debian.org/debian".to_owned()),
+            help: Some("write MirrorURL: http://mirror.example.org/debian".to_owned()),
         }),
     }
 }
@@ -164,7 +164,7 @@ mod tests {
     fn release() -> Debootstrap {
         Debootstrap {
             os_version: "bookworm".to_owned(),
-            mirror_url: "http://deb.debian.org/debian".to_owned(),
+            mirror_url: "http://mirror.example.org/debian".to_owned(),
             include: vec!["g++".to_owned()],
         }
     }
@@ -174,7 +174,7 @@ mod tests {
         let command = command(&release(), false).unwrap();
 
         assert!(command.contains(&"--include=g++".to_owned()));
-        assert_eq!(command.last().unwrap(), "http://deb.debian.org/debian");
+        assert_eq!(command.last().unwrap(), "http://mirror.example.org/debian");
     }
 
     #[test]
