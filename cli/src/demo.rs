@@ -37,7 +37,7 @@ pub(crate) fn run(hub: &Hub, data: &Path, registries: &RegistryArgs) -> anyhow::
     let collection = connect(hub, &folder, &repository)?;
     let public = public_url(&collection);
 
-    let recipes = recipe::recipes(repository.pushes() + 1, registries);
+    let recipes = recipe::recipes(repository.pushes() + 1, registries)?;
     let pushed = repository.push(&recipes)?;
     step(&format!(
         "pushed commit {} to {}",

@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use crate::config::RegistryArgs;
 
 /// What a registry may answer with; without it some hide what they have.
@@ -19,13 +21,13 @@ const DOCKER_HUB: &str = "https://registry-1.docker.io";
 pub(super) type Recipe = (&'static str, String);
 
 /// The definitions that can be built on this machine.
-pub(super) fn recipes(push: usize, registries: &RegistryArgs) -> Vec<Recipe> {
-    let mut recipes = vec![("Singularity", debian(&Release::of_this_machine(), push))];
+pub(super) fn recipes(push: usize, registries: &RegistryArgs) -> anyhow::Result<Vec<Recipe>> {
+    let mut recipes = vec![("Singularity", debian(&Release::of_this_machine()?, push))];
     match docker_hub_answers(registries) {
         Ok(()) => recipes.push(("Singularity.docker", docker(push))),
         Err(reason) => super::step(&format!("leaving out the recipe from Docker Hub: {reason}")),
     }
-    recipes
+    Ok(recipes)
 }
 
 /// A release of Debian or its kin, and a mirror that has it.
@@ -37,11 +39,11 @@ struct Release {
 
 impl Release {
     /// The release this machine runs, from the mirror it uses itself.
-    fn of_this_machine() -> Self {
-        Self::from_apt().unwrap_or_else(|| Self {
-            codename: "bookworm".to_owned(),
-            mirror: "http://mirror.example.org/debian".to_owned(),
-        })
+    fn of_this_machine() -> anyhow::Result<Self> {
+        Self::from_apt().context(
+            "apt of this machine has no mirror of its own release, which the demo would build \
+             from; add one to /etc/apt/sources.list and run apt-get update",
+        )
     }
 
     fn from_apt() -> Option<Self> {
