@@ -58,7 +58,7 @@ pub(crate) struct Args {
     /// How many workers to run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u32,
-    /// The user to become when started as root.
+    /// The user to become when started as root; made when it does not exist.
     #[arg(long, value_name = "NAME", default_value = "cooperage")]
     user: String,
     /// Connect a demo repository, push to it, and show what comes of it.
@@ -80,6 +80,7 @@ pub(crate) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     if let Some(user) = &user {
         privileges::become_user(user)?;
     }
+    privileges::check_reachable(&args.data.path)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let ended = runtime.block_on(run_all(args, settings, listeners));
     runtime.shutdown_timeout(Duration::from_secs(5));

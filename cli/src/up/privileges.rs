@@ -1,8 +1,10 @@
 //! From root to the user that everything runs as, for good.
 
 use std::ffi::CString;
+use std::io::ErrorKind;
 use std::os::unix::fs::chown;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use nix::unistd::{self, Uid, User};
@@ -12,17 +14,62 @@ pub(crate) fn account(name: &str) -> anyhow::Result<Option<User>> {
     if !Uid::effective().is_root() {
         return Ok(None);
     }
-    let Some(user) = User::from_name(name).context("reading the users")? else {
-        bail!(
-            "user {name:?} does not exist; make it with `useradd --system --home-dir \
-             /var/lib/cooperage --add-subids-for-system {name}`, or name another with --user"
-        );
+    if User::from_name(name)
+        .context("reading the users")?
+        .is_none()
+    {
+        make_account(name)?;
+    }
+    let Some(user) = User::from_name(name)? else {
+        bail!("user {name:?} was made and is not there; name another with --user");
     };
     ensure!(
         !user.uid.is_root(),
         "--user {name} is root; everything runs as an ordinary user"
     );
     Ok(Some(user))
+}
+
+/// Makes a system user with subordinate ids, as `deploy/up` does.
+fn make_account(name: &str) -> anyhow::Result<()> {
+    let command = [
+        "useradd",
+        "--system",
+        "--user-group",
+        "--no-create-home",
+        "--home-dir=/var/lib/cooperage",
+        "--shell=/usr/sbin/nologin",
+        "--add-subids-for-system",
+        "--",
+        name,
+    ];
+    let made = Command::new(command[0]).args(&command[1..]).output();
+    let made = made.context("running useradd")?;
+    ensure!(
+        made.status.success(),
+        "user {name:?} does not exist and could not be made: {}; name another with --user",
+        String::from_utf8_lossy(&made.stderr).trim()
+    );
+    tracing::info!("made the system user {name}");
+    Ok(())
+}
+
+/// Says which folder on the way to `path` this process may not enter, if there is one.
+pub(crate) fn check_reachable(path: &Path) -> anyhow::Result<()> {
+    let mut ancestors: Vec<&Path> = path.ancestors().collect();
+    ancestors.reverse();
+    for folder in ancestors {
+        let entered = std::fs::metadata(folder.join("."));
+        if entered.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+            bail!(
+                "{} is out of reach: this user may not enter {}; let others pass with \
+                 `chmod o+x`, or choose another folder",
+                path.display(),
+                folder.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder that only `user` (or the caller) may enter.
