@@ -19,6 +19,7 @@ pub mod inside;
 pub mod layer;
 pub mod metadata;
 pub mod oci;
+mod rooted;
 pub mod sandbox;
 pub mod sif;
 pub mod squashfs;

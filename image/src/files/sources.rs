@@ -7,14 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{Dir, FileType, OFlags, fstat};
 
 use super::expand;
 use crate::engine::Context;
 use crate::error::Error;
-
-/// A racing rename makes the kernel ask for another try.
-const TRIES: usize = 8;
+use crate::rooted;
 
 /// The folder that nothing leaves, and where relative paths start in it.
 pub(super) struct Sources {
@@ -156,21 +154,12 @@ impl Sources {
     /// Links lead below the root, whatever they say
     /// (<https://man7.org/linux/man-pages/man2/openat2.2.html>).
     fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC;
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
             path
         };
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let mut result = Err(rustix::io::Errno::AGAIN);
-        for _ in 0..TRIES {
-            result = openat2(&self.root, path, flags, Mode::empty(), resolve);
-            if !matches!(result, Err(rustix::io::Errno::AGAIN)) {
-                break;
-            }
-        }
-        Ok(result?)
+        Ok(rooted::open(&self.root, path, flags)?)
     }
 
     pub(super) fn missing(&self, path: &str, error: &io::Error) -> Error {

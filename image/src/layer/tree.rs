@@ -7,13 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, chmodat, fstat,
-    mkdirat, open, openat, openat2, readlinkat, statat, unlinkat, utimensat,
+    AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, chmodat, fstat, mkdirat,
+    open, openat, readlinkat, statat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
 use super::error::Error;
 use super::ledger::Ledger;
+use crate::rooted;
 
 const MOST_LINKS: u32 = 40;
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -217,14 +218,7 @@ impl<'a> Tree<'a> {
 
     fn open_folder(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(
-            &self.root,
-            OsStr::from_bytes(path),
-            FOLDER,
-            Mode::empty(),
-            resolve,
-        )
+        rooted::open(&self.root, OsStr::from_bytes(path), FOLDER)
     }
 
     /// Makes the missing folders of a path, following dangling links inside the tree.
