@@ -7,6 +7,9 @@ use crate::hub::HubError;
 /// The thing asked for failed.
 pub(crate) const FAILED: u8 = 1;
 
+/// The command line is wrong, or names a file that cannot be read.
+pub(crate) const WRONG_CALL: u8 = 2;
+
 /// The hub cannot be reached, or does not accept the token.
 const NO_HUB: u8 = 3;
 

@@ -3,6 +3,7 @@
 mod build;
 mod builds;
 mod cancel;
+mod check;
 mod collection;
 mod logs;
 mod serve;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Worker(worker::Command),
     /// Build an image from a definition: the engine alone, no hub, as any user.
     Build(build::Args),
+    /// Check a definition without building it.
+    Check(check::Args),
     /// Run a program that ends when its parent does.
     #[command(hide = true)]
     WithParent(with_parent::Args),
@@ -59,6 +62,7 @@ impl Command {
             Self::Cancel(args) => cancel::run(&args),
             Self::Worker(command) => worker::run(command),
             Self::Build(args) => build::run(&args),
+            Self::Check(args) => check::run(&args),
             Self::WithParent(args) => with_parent::run(&args),
         }
     }

@@ -41,12 +41,29 @@ pub use self::stage::{Sections, Stage};
 const MOST_STAGES: usize = 100;
 
 /// What came of a definition's text.
-#[derive(Debug)]
 pub struct Parsed {
     /// The definition; there is none exactly if a diagnostic is an error.
     pub definition: Option<Definition>,
     /// Everything there is to tell, in no particular order.
     pub diagnostics: Vec<Diagnostic>,
+    secrets: Secrets,
+}
+
+impl Parsed {
+    /// A part of the definition without the passwords and tokens of its headers.
+    pub fn redact(&self, part: &str) -> String {
+        redact::redact_values(part, &self.secrets)
+    }
+}
+
+impl fmt::Debug for Parsed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Parsed")
+            .field("definition", &self.definition)
+            .field("diagnostics", &self.diagnostics)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A definition that can be built.
@@ -86,6 +103,7 @@ pub fn parse(text: &[u8], build_args: &BTreeMap<String, String>) -> Parsed {
             return Parsed {
                 definition: None,
                 diagnostics: vec![diagnostic],
+                secrets: Secrets::default(),
             };
         }
     };
@@ -104,12 +122,13 @@ pub fn parse(text: &[u8], build_args: &BTreeMap<String, String>) -> Parsed {
         Some(Definition {
             stages,
             text: expanded.text,
-            secrets,
+            secrets: secrets.clone(),
         })
     };
     Parsed {
         definition,
         diagnostics: report.into_diagnostics(),
+        secrets,
     }
 }
 

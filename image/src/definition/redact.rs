@@ -9,15 +9,27 @@ const SHORTEST: usize = 4;
 
 /// Replaces what stands behind secret keys, and the same values wherever else they stand.
 pub(super) fn redact(text: &str, secrets: &Secrets) -> String {
-    let mut ranges: Vec<Range<usize>> = secrets.ranges.clone();
-    for value in secrets
-        .values
-        .iter()
+    let mut ranges = secrets.ranges.clone();
+    ranges.extend(values_in(text, secrets));
+    replace(text, ranges)
+}
+
+/// Replaces the values of secret keys in another text, such as one section.
+pub(super) fn redact_values(text: &str, secrets: &Secrets) -> String {
+    replace(text, values_in(text, secrets).collect())
+}
+
+fn values_in<'a>(text: &'a str, secrets: &'a Secrets) -> impl Iterator<Item = Range<usize>> + 'a {
+    let values = secrets.values.iter();
+    values
         .filter(|value| value.chars().count() >= SHORTEST)
-    {
-        let found = text.match_indices(value.as_str());
-        ranges.extend(found.map(|(start, _)| start..start + value.len()));
-    }
+        .flat_map(|value| {
+            let found = text.match_indices(value.as_str());
+            found.map(|(start, _)| start..start + value.len())
+        })
+}
+
+fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
     ranges.sort_by_key(|range| range.start);
     let mut redacted = String::with_capacity(text.len());
     let mut copied = 0;

@@ -42,6 +42,8 @@ impl Stage {
 /// The sections of a stage; of those with the same name, one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sections {
+    /// Gave the build arguments their defaults.
+    pub arguments: Option<Script>,
     /// Runs before there is a base.
     pub pre: Option<Script>,
     /// Runs outside of the image, before files are copied.
@@ -87,7 +89,7 @@ impl Sections {
         report: &mut Report<'_>,
     ) {
         match section.name.to_lowercase().as_str() {
-            "arguments" => {}
+            "arguments" => append(&mut self.arguments, section, None),
             "files" => self.add_files(files::parse(section, earlier_stages, report)),
             "labels" => self.labels.extend(labels(section)),
             "environment" => {

@@ -1,0 +1,285 @@
+//! `check`: what a definition says, and what is wrong with it, without building it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cooperage_image::definition::{
+    self, App, Definition, Diagnostic, FileCopy, Files, FilesFrom, Parsed, Script, Severity,
+};
+use serde::Serialize;
+
+use crate::exit;
+use crate::output::{Format, FormatArgs};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+It ends with 0 when the definition can be built, with warnings or without; with 1 when it cannot;
+with 2 when the file cannot be read. No user name, password or token of a header is shown.
+
+Example:
+  cooperage check Singularity")]
+pub(crate) struct Args {
+    /// The definition file.
+    #[arg(value_name = "FILE")]
+    definition: PathBuf,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let name = args.definition.display().to_string();
+    let bytes = match std::fs::read(&args.definition) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            eprintln!("cooperage: reading {name}: {error}");
+            return Ok(ExitCode::from(exit::WRONG_CALL));
+        }
+    };
+    let parsed = definition::parse(&bytes, &BTreeMap::new());
+    let diagnostics = diagnostics(&parsed);
+    if args.format.format == Format::Human {
+        explain(&diagnostics, &name, &parsed, &bytes);
+    }
+    let checked = Checked::of(&parsed, &diagnostics);
+    args.format
+        .print(&checked, |checked| summary(checked, &name))?;
+    Ok(exit::code_for(parsed.definition.is_some()))
+}
+
+/// The diagnostics in the order of the file, without secrets.
+fn diagnostics(parsed: &Parsed) -> Vec<Diagnostic> {
+    let redacted = |diagnostic: &Diagnostic| Diagnostic {
+        message: parsed.redact(&diagnostic.message),
+        help: diagnostic.help.as_deref().map(|help| parsed.redact(help)),
+        ..diagnostic.clone()
+    };
+    let mut diagnostics: Vec<_> = parsed.diagnostics.iter().map(redacted).collect();
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+    diagnostics
+}
+
+fn explain(diagnostics: &[Diagnostic], name: &str, parsed: &Parsed, bytes: &[u8]) {
+    let text = parsed.redact(&String::from_utf8_lossy(bytes));
+    for diagnostic in diagnostics {
+        let shown = definition::render(diagnostic, name, &text);
+        eprintln!("{}", shown.trim_end());
+    }
+}
+
+fn summary(checked: &Checked<'_>, name: &str) -> String {
+    let errors = checked.count("error");
+    let warnings = counted(checked.count("warning"), "warning");
+    match errors {
+        0 => {
+            let stages = counted(checked.stages.len(), "stage");
+            format!("{name}: {stages}, {warnings}\n")
+        }
+        errors => {
+            let errors = counted(errors, "error");
+            format!("{name}: cannot be built: {errors}, {warnings}\n")
+        }
+    }
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    match number {
+        0 => format!("no {thing}s"),
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Checked<'a> {
+    /// None if the definition cannot be built.
+    stages: Vec<StageShown>,
+    diagnostics: Vec<DiagnosticShown<'a>>,
+}
+
+#[derive(Serialize)]
+struct StageShown {
+    header: BTreeMap<String, String>,
+    sections: BTreeMap<&'static str, ScriptShown>,
+    files: Vec<FilesShown>,
+    labels: BTreeMap<String, String>,
+    apps: BTreeMap<String, BTreeMap<&'static str, AppSection>>,
+}
+
+#[derive(Serialize)]
+struct ScriptShown {
+    args: String,
+    script: String,
+}
+
+#[derive(Serialize)]
+struct FilesShown {
+    from: Option<String>,
+    pairs: Vec<Pair>,
+}
+
+#[derive(Serialize)]
+struct Pair {
+    source: String,
+    /// Empty where it is the source's path.
+    destination: String,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AppSection {
+    Script(ScriptShown),
+    Files(Vec<Pair>),
+    Labels(BTreeMap<String, String>),
+}
+
+#[derive(Serialize)]
+struct DiagnosticShown<'a> {
+    severity: &'static str,
+    code: &'static str,
+    message: &'a str,
+    help: Option<&'a str>,
+    line: u32,
+    column: u32,
+    length: u32,
+}
+
+impl<'a> Checked<'a> {
+    fn of(parsed: &Parsed, diagnostics: &'a [Diagnostic]) -> Self {
+        let definition = parsed.definition.as_ref();
+        Self {
+            stages: definition.map_or_else(Vec::new, |it| Redacting(parsed).stages(it)),
+            diagnostics: diagnostics.iter().map(DiagnosticShown::of).collect(),
+        }
+    }
+
+    fn count(&self, severity: &str) -> usize {
+        let diagnostics = self.diagnostics.iter();
+        diagnostics.filter(|it| it.severity == severity).count()
+    }
+}
+
+impl<'a> DiagnosticShown<'a> {
+    fn of(diagnostic: &'a Diagnostic) -> Self {
+        Self {
+            severity: match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            code: diagnostic.code,
+            message: &diagnostic.message,
+            help: diagnostic.help.as_deref(),
+            line: diagnostic.line,
+            column: diagnostic.column,
+            length: diagnostic.length,
+        }
+    }
+}
+
+/// Copies parts of a definition without its secrets, which may stand in any of them.
+struct Redacting<'a>(&'a Parsed);
+
+impl Redacting<'_> {
+    fn stages(&self, definition: &Definition) -> Vec<StageShown> {
+        let stages = definition.stages.iter();
+        stages.map(|stage| self.stage(stage, definition)).collect()
+    }
+
+    fn stage(&self, stage: &definition::Stage, definition: &Definition) -> StageShown {
+        let sections = &stage.sections;
+        let fields = stage.header.fields.iter();
+        let files = sections.files.iter();
+        let apps = sections.apps.iter();
+        StageShown {
+            header: fields
+                .map(|(key, field)| (key.clone(), self.text(&field.value)))
+                .collect(),
+            sections: self.scripts([
+                ("arguments", &sections.arguments),
+                ("pre", &sections.pre),
+                ("setup", &sections.setup),
+                ("post", &sections.post),
+                ("environment", &sections.environment),
+                ("runscript", &sections.runscript),
+                ("startscript", &sections.startscript),
+                ("test", &sections.test),
+                ("help", &sections.help),
+            ]),
+            files: files.map(|files| self.files(files, definition)).collect(),
+            labels: self.labels(&sections.labels),
+            apps: apps
+                .map(|app| (self.text(&app.name), self.app(app)))
+                .collect(),
+        }
+    }
+
+    fn scripts<const N: usize>(
+        &self,
+        scripts: [(&'static str, &Option<Script>); N],
+    ) -> BTreeMap<&'static str, ScriptShown> {
+        let scripts = scripts.into_iter();
+        scripts
+            .filter_map(|(name, script)| Some((name, self.script(script.as_ref()?))))
+            .collect()
+    }
+
+    fn script(&self, script: &Script) -> ScriptShown {
+        ScriptShown {
+            args: self.text(&script.args),
+            script: self.text(&script.body),
+        }
+    }
+
+    fn files(&self, files: &Files, definition: &Definition) -> FilesShown {
+        let from = match files.from {
+            FilesFrom::Context => None,
+            FilesFrom::Stage(stage) => definition.stages.get(stage),
+        };
+        FilesShown {
+            from: from.and_then(|stage| Some(self.text(stage.name()?))),
+            pairs: self.pairs(&files.copies),
+        }
+    }
+
+    fn pairs(&self, copies: &[FileCopy]) -> Vec<Pair> {
+        let pair = |copy: &FileCopy| Pair {
+            source: self.text(&copy.source),
+            destination: self.text(copy.destination.as_deref().unwrap_or_default()),
+        };
+        copies.iter().map(pair).collect()
+    }
+
+    fn labels(&self, labels: &[(String, String)]) -> BTreeMap<String, String> {
+        let labels = labels.iter();
+        labels
+            .map(|(name, value)| (self.text(name), self.text(value)))
+            .collect()
+    }
+
+    fn app(&self, app: &App) -> BTreeMap<&'static str, AppSection> {
+        let scripts = self.scripts([
+            ("appinstall", &app.install),
+            ("appenv", &app.environment),
+            ("apptest", &app.test),
+            ("apphelp", &app.help),
+            ("apprun", &app.run),
+            ("appstart", &app.start),
+        ]);
+        let scripts = scripts.into_iter();
+        let mut shown: BTreeMap<_, _> = scripts
+            .map(|(name, script)| (name, AppSection::Script(script)))
+            .collect();
+        if !app.files.is_empty() {
+            shown.insert("appfiles", AppSection::Files(self.pairs(&app.files)));
+        }
+        if !app.labels.is_empty() {
+            shown.insert("applabels", AppSection::Labels(self.labels(&app.labels)));
+        }
+        shown
+    }
+
+    fn text(&self, text: &str) -> String {
+        self.0.redact(text)
+    }
+}
