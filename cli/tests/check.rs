@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 fn check(definition: &str, options: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("Singularity"), definition).unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("Singularity"), definition).expect("the folder is writable");
     Command::new(env!("CARGO_BIN_EXE_cooperage"))
         .current_dir(folder.path())
         .arg("check")
