@@ -221,6 +221,27 @@ fn secrets_of_the_header_are_redacted_wherever_they_stand() {
 }
 
 #[test]
+fn a_part_of_a_definition_is_redacted_also_if_there_are_errors() {
+    let parsed = parse(
+        b"Bootstrap: docker\nPassword: sup3rsecret\n",
+        &BTreeMap::new(),
+    );
+
+    assert!(parsed.definition.is_none());
+    assert_eq!(parsed.redact("login sup3rsecret"), "login [redacted]");
+    assert!(!format!("{parsed:?}").contains("sup3rsecret"));
+}
+
+#[test]
+fn nothing_is_shown_of_a_definition_with_more_secrets_than_can_be_looked_for() {
+    let passwords = "Password: sup3rsecret\n".repeat(201);
+
+    let definition = accept(&format!("Bootstrap: docker\nFrom: app\n{passwords}"));
+
+    assert_eq!(definition.redacted(), "[redacted]");
+}
+
+#[test]
 fn debootstrap_has_a_release_a_mirror_and_packages() {
     let stage = only_stage(
         "BootStrap: debootstrap\nOSVersion: bookworm\nMirrorURL: http://mirror.example.org/debian\n\

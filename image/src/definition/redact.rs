@@ -7,19 +7,27 @@ use super::keys::{REDACTED, Secrets};
 /// Shorter values (`no`, for instance) are ordinary words elsewhere.
 const SHORTEST: usize = 4;
 
+/// More than the headers of all stages have use for; a bound keeps the work linear for hostile
+/// input.
+const MOST_VALUES: usize = 200;
+
 /// Replaces what stands behind secret keys, and the same values wherever else they stand.
 pub(super) fn redact(text: &str, secrets: &Secrets) -> String {
     let mut ranges = secrets.ranges.clone();
-    ranges.extend(values_in(text, secrets));
+    ranges.extend(places_of_values(text, secrets));
     replace(text, ranges)
 }
 
 /// Replaces the values of secret keys in another text, such as one section.
 pub(super) fn redact_values(text: &str, secrets: &Secrets) -> String {
-    replace(text, values_in(text, secrets).collect())
+    replace(text, places_of_values(text, secrets))
 }
 
-fn values_in<'a>(text: &'a str, secrets: &'a Secrets) -> impl Iterator<Item = Range<usize>> + 'a {
+/// Where the values stand; with too many of them to look for, that is everywhere.
+fn places_of_values(text: &str, secrets: &Secrets) -> Vec<Range<usize>> {
+    if secrets.values.len() > MOST_VALUES {
+        return std::iter::once(0..text.len()).collect();
+    }
     let values = secrets.values.iter();
     values
         .filter(|value| value.chars().count() >= SHORTEST)
@@ -27,6 +35,7 @@ fn values_in<'a>(text: &'a str, secrets: &'a Secrets) -> impl Iterator<Item = Ra
             let found = text.match_indices(value.as_str());
             found.map(|(start, _)| start..start + value.len())
         })
+        .collect()
 }
 
 fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
