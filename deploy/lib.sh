@@ -62,9 +62,10 @@ give_subordinate_ids() {
 }
 
 # Runs a command as another user with nothing of root's environment but PATH.
-as_user() {
+# In a subshell: sh has global variables only, and callers have a $user of their own.
+as_user() (
     user=$1
     shift
-    setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups --reset-env \
+    exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups --reset-env \
         env PATH="$PATH" "$@"
-}
+)
