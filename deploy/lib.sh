@@ -42,9 +42,9 @@ refuse_service_starts() {
     [ ! -e "$POLICY" ] || return 0
     printf '#!/bin/sh\n# made by cooperage while it installs packages\nexit 101\n' >"$POLICY"
     chmod 755 "$POLICY"
-    trap allow_service_starts EXIT
 }
 
+# To be called in the EXIT trap of who installs packages: a second trap here would replace theirs.
 allow_service_starts() {
     if grep -qs 'made by cooperage' "$POLICY"; then rm -f "$POLICY"; fi
 }
@@ -62,9 +62,10 @@ give_subordinate_ids() {
 }
 
 # Runs a command as another user with nothing of root's environment but PATH.
-as_user() {
+# In a subshell: sh has global variables only, and callers have a $user of their own.
+as_user() (
     user=$1
     shift
-    setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups --reset-env \
+    exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups --reset-env \
         env PATH="$PATH" "$@"
-}
+)

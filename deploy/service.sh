@@ -49,7 +49,7 @@ has_ended() { [ -s "$data/hub.pid" ] && ! kill -0 "$(cat "$data/hub.pid")" 2>/de
 
 # Whether a process is the hub of this data folder: a pid alone may be somebody else's by now.
 is_the_hub() {
-    tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF "cooperage up --data $data "
+    cat "/proc/$1/cmdline" 2>/dev/null | tr '\0' ' ' | grep -qF "cooperage up --data $data "
 }
 
 # The hub's own user and no more of root's environment.

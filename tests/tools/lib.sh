@@ -13,8 +13,9 @@ failed=0
 failures=()
 timings=()
 
+compiler=(gcc libc6-dev make pkg-config)
 packages=(
-    git curl ca-certificates gcc libc6-dev make pkg-config python3 jq zstd openssl procps
+    "${compiler[@]}" git curl ca-certificates python3 jq zstd openssl procps
     postgresql-15 uidmap mmdebstrap debian-archive-keyring squashfs-tools squashfs-tools-ng
     docker-registry busybox-static chromium chromium-driver
 )
