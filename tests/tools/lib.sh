@@ -107,10 +107,17 @@ run_stories() {
     local name stories=()
     for name in "$@"; do stories+=(--test "$name"); done
     [ ${#stories[@]} -gt 0 ] || stories=(--tests)
-    run_cargo_tests --workspace "${stories[@]}" --only-ignored
+    # nextest can compile what is compiled already and still run the stories alone
+    if has_nextest; then
+        run_cargo_tests --workspace -E 'package(cooperage-tests)' "${stories[@]}" --only-ignored
+    else
+        run_cargo_tests --package cooperage-tests "${stories[@]}" --only-ignored
+    fi
 }
 
 # ------------------------------------------------------------------ cargo
+
+has_nextest() { cargo nextest --version >/dev/null 2>&1; }
 
 # Runs tests by nextest where it is installed and by cargo where it is not, and counts them.
 run_cargo_tests() {
@@ -118,7 +125,7 @@ run_cargo_tests() {
     for argument in "$@"; do
         if [ "$argument" = --only-ignored ]; then ignored=1; else arguments+=("$argument"); fi
     done
-    if cargo nextest --version >/dev/null 2>&1; then
+    if has_nextest; then
         cargo nextest run --locked --no-fail-fast --no-tests=pass "${arguments[@]}" \
             ${ignored:+--run-ignored=only --test-threads=1} 2>&1 | tee "$log" || true
         count_nextest "$log"
