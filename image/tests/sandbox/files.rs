@@ -122,14 +122,15 @@ fn a_missing_source_is_named() {
 fn links_without_end_meet_the_limit() {
     let machine = Machine::new(Identity::Auto);
     let context = machine.context.path();
-    for level in 0..24 {
+    // Few enough that the kernel, which counts the links of all its tries together, never says ELOOP.
+    for level in 0..12 {
         let folder = context.join(format!("l{level}"));
         fs::create_dir(&folder).unwrap();
         for name in ["a", "b", "c"] {
             symlink(format!("../l{}", level + 1), folder.join(name)).unwrap();
         }
     }
-    fs::create_dir(context.join("l24")).unwrap();
+    fs::create_dir(context.join("l12")).unwrap();
     let pair = Pair {
         source: "l0".to_owned(),
         destination: Some("/l".to_owned()),
@@ -144,5 +145,5 @@ fn links_without_end_meet_the_limit() {
     );
 
     let error = copied.unwrap_err();
-    assert_eq!(error.kind(), FailureKind::Disk, "{error}");
+    assert_eq!(error.kind(), FailureKind::Disk, "{error:?}");
 }
