@@ -495,8 +495,12 @@ fn what_is_wrong_in_a_header_is_told_with_its_place() {
         ("%post\ntrue\n", ("missing-bootstrap", 1, 1, 5)),
         ("Bootstrap: dokcer\nFrom: x\n", ("unknown-agent", 1, 12, 6)),
         (
-            "Bootstrap: yum\nMirrorURL: x\n",
-            ("unsupported-agent", 1, 12, 3),
+            "Bootstrap: yum\nUpdateURL: x\n",
+            ("missing-header-key", 1, 1, 9),
+        ),
+        (
+            "Bootstrap: zypper\nMirrorURL: http://x/%{OSVERSION}\n",
+            ("missing-header-key", 1, 1, 9),
         ),
         ("Bootstrap: scratch\nA\u{0}B\n", ("binary-file", 2, 2, 1)),
     ]);

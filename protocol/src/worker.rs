@@ -79,7 +79,7 @@ pub struct Limits {
 /// A phase of the build has begun (and the one before it has ended).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseStarted {
-    /// Short name: `fetch`, `base`, `setup`, `files`, `post`, `metadata`, `test`, `pack`, `upload`.
+    /// Short name: `fetch`, `pre`, `base`, `setup`, `files`, `post`, `metadata`, `test`, `pack`, `upload`.
     pub name: String,
 }
 

@@ -33,8 +33,6 @@ const FOR_ONE_ID: [&str; 4] = [
 pub struct Surroundings<'a> {
     /// What the work may use.
     pub limits: Limits,
-    /// When the time limit of the build is over.
-    pub deadline: Option<std::time::Instant>,
     /// Variables that lead to a proxy.
     pub proxies: Vec<(String, String)>,
     /// Stops the work.
@@ -62,7 +60,6 @@ pub fn bootstrap(
         context: None,
         network: Network::Host,
         limits: surroundings.limits,
-        deadline: surroundings.deadline,
     };
     match sandbox::run_script(workspace, &run, output, surroundings.cancel) {
         Err(Error::Script { status, .. }) => Err(Error::Base {

@@ -9,14 +9,8 @@ use secrecy::ExposeSecret;
 use super::{Base, Bootstrapper};
 use crate::definition::Docker;
 use crate::error::Error;
-use crate::metadata::{BaseKind, OciConfig};
+use crate::metadata::BaseKind;
 use crate::oci::{self, Accounts, Fetch, FetchedImage, HeaderAccount, Platform, Reference};
-
-/// The part of an image's configuration that says how it is used.
-#[derive(serde::Deserialize)]
-struct Configuration {
-    config: Option<OciConfig>,
-}
 
 /// Fetches the image's layers and puts them over each other.
 pub(super) fn bootstrap(
@@ -35,7 +29,7 @@ pub(super) fn bootstrap(
     }
     Ok(Base {
         kind: BaseKind::Fresh,
-        config: Some(configuration(&image)?),
+        config: Some(image.config),
         include_cmd: docker.include_cmd,
         inherited: None,
         reference: Some((
@@ -72,13 +66,4 @@ fn fetch(bootstrapper: &Bootstrapper<'_>, docker: &Docker) -> Result<FetchedImag
         cache: &bootstrapper.settings.cache,
     };
     oci::fetch(&wanted, bootstrapper.events, bootstrapper.cancel)
-}
-
-fn configuration(image: &FetchedImage) -> Result<OciConfig, Error> {
-    let parsed: Configuration =
-        serde_json::from_slice(&image.config).map_err(|error| Error::Base {
-            message: format!("configuration of {} is not valid: {error}", image.reference),
-            help: None,
-        })?;
-    Ok(parsed.config.unwrap_or_default())
 }

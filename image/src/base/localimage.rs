@@ -22,7 +22,7 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Resu
     bootstrapper.say(&format!("unpacking {from}"));
     let bounds = Bounds {
         limits: bootstrapper.request.limits,
-        deadline: bootstrapper.deadline,
+        cancel: bootstrapper.cancel,
     };
     let workspace = bootstrapper.workspace;
     let config = read_tree(workspace, (&file, from), bounds, |archive| {
@@ -42,7 +42,7 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Resu
 pub(crate) fn read_tree(
     workspace: &Workspace,
     (file, from): (&File, &str),
-    bounds: Bounds,
+    bounds: Bounds<'_>,
     take: impl FnOnce(&mut (dyn Read + Send)) -> Result<(), Error>,
 ) -> Result<Option<OciConfig>, Error> {
     let (tree, config) = find_tree(file, from)?;

@@ -5,7 +5,6 @@ mod docker;
 mod localimage;
 
 use std::io::Read;
-use std::time::Instant;
 
 use crate::cancellable::Cancellable;
 use crate::definition::{Bootstrap, Debootstrap};
@@ -51,7 +50,6 @@ pub(crate) struct Bootstrapper<'a> {
     pub(crate) request: &'a Request,
     pub(crate) events: &'a (dyn Fn(Event<'_>) + Sync),
     pub(crate) cancel: &'a Cancel,
-    pub(crate) deadline: Option<Instant>,
     pub(crate) workspace: &'a Workspace,
     /// What the file system could not represent so far, in JSON lines.
     pub(crate) ledger: String,
@@ -67,8 +65,16 @@ pub(crate) fn bootstrap(
     match bootstrap {
         Bootstrap::Docker(docker) => docker::bootstrap(bootstrapper, docker),
         Bootstrap::Debootstrap(release) => from_packages(bootstrapper, release),
-        Bootstrap::LocalImage { from } => localimage::bootstrap(bootstrapper, from),
+        Bootstrap::LocalImage(image) => localimage::bootstrap(bootstrapper, &image.from),
         Bootstrap::Scratch => Ok(Base::default()),
+        other => Err(unsupported(other)),
+    }
+}
+
+fn unsupported(bootstrap: &Bootstrap) -> Error {
+    Error::Base {
+        message: format!("base is not supported yet: {bootstrap:?}"),
+        help: None,
     }
 }
 
@@ -82,7 +88,6 @@ fn from_packages(
     ));
     let surroundings = debootstrap::Surroundings {
         limits: bootstrapper.request.limits,
-        deadline: bootstrapper.deadline,
         proxies: passed_on(&bootstrapper.settings.environment),
         cancel: bootstrapper.cancel,
     };

@@ -23,22 +23,44 @@ const AGENTS: &[&str] = &[
     "zypper",
     "arch",
     "busybox",
-    "self",
 ];
-
-const SUPPORTED_AGENTS: &str = "docker, debootstrap, localimage and scratch";
 
 /// The agent that makes the base, with its settings.
 #[derive(Debug, Clone)]
 pub enum Bootstrap {
     /// An image of a Docker or OCI registry.
     Docker(Docker),
+    /// An image that `docker save` wrote: `PATH[:TAG]`.
+    DockerArchive(StoredImage),
+    /// An image of the Docker engine of this machine: `NAME[:TAG|@DIGEST]`.
+    DockerDaemon(StoredImage),
+    /// A folder in the OCI image layout: `FOLDER[@DIGEST]`.
+    Oci(StoredImage),
+    /// Such a folder as a tar archive: `FILE[:TAG]`.
+    OciArchive(StoredImage),
+    /// An image of a container library.
+    Library(Library),
+    /// A SIF image of an OCI registry.
+    Oras(Oras),
+    /// An image of a Singularity Hub, such as ours.
+    Shub {
+        /// `[HOST/]COLLECTION[:TAG|@VERSION]`.
+        from: String,
+    },
+    /// An image or a folder on this machine.
+    LocalImage(LocalImage),
     /// A Debian or Ubuntu, from its packages.
     Debootstrap(Debootstrap),
-    /// An image or a folder on this machine.
-    LocalImage {
-        /// Its path.
-        from: String,
+    /// A distribution of rpm packages, by dnf or yum.
+    Yum(Yum),
+    /// A SUSE, from its packages.
+    Zypper(Box<Zypper>),
+    /// An Arch Linux, from its packages.
+    Arch(Arch),
+    /// One program that is many.
+    Busybox {
+        /// Where that program is downloaded from.
+        mirror_url: String,
     },
     /// Nothing at all.
     Scratch,
@@ -68,6 +90,46 @@ pub struct Account {
     pub password: SecretString,
 }
 
+/// An image in Docker's or OCI's format, outside of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// Which one, as it was written.
+    pub from: String,
+    /// Whether the image's `CMD` is preferred over its `ENTRYPOINT`.
+    pub include_cmd: bool,
+}
+
+/// Which image of which container library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    /// The reference, as it was written.
+    pub from: String,
+    /// Address of the library, when it is not part of the reference.
+    pub library: Option<String>,
+    /// Who must have signed the image: fingerprints of PGP keys in hex.
+    pub fingerprints: Vec<String>,
+}
+
+/// Which SIF image of which registry.
+#[derive(Debug, Clone)]
+pub struct Oras {
+    /// The reference, as it was written.
+    pub from: String,
+    /// Who must have signed the image: fingerprints of PGP keys in hex.
+    pub fingerprints: Vec<String>,
+    /// The account at the registry.
+    pub account: Option<Account>,
+}
+
+/// Which image or folder of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalImage {
+    /// Its path.
+    pub from: String,
+    /// Who must have signed the image: fingerprints of PGP keys in hex.
+    pub fingerprints: Vec<String>,
+}
+
 /// Which release from which mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debootstrap {
@@ -75,6 +137,66 @@ pub struct Debootstrap {
     pub os_version: String,
     /// The mirror.
     pub mirror_url: String,
+    /// Packages besides the base.
+    pub include: Vec<String>,
+}
+
+/// Which distribution of rpm packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Yum {
+    /// The release; stands for `%{OSVERSION}` in the addresses.
+    pub os_version: Option<String>,
+    /// The repository.
+    pub mirror_url: String,
+    /// The repository of updates.
+    pub update_url: Option<String>,
+    /// Packages besides the base.
+    pub include: Vec<String>,
+    /// Options of dnf, each `NAME=VALUE`.
+    pub setopt: Vec<String>,
+    /// Address of the key that signs the packages (Singularity 2).
+    pub gpg: Option<String>,
+}
+
+/// Which SUSE: openSUSE by its mirrors, or SLE by its registration.
+#[derive(Debug, Clone)]
+pub struct Zypper {
+    /// The release; stands for `%{OSVERSION}` in the addresses.
+    pub os_version: Option<String>,
+    /// The repository.
+    pub mirror_url: Option<String>,
+    /// The repository of updates.
+    pub update_url: Option<String>,
+    /// Further repositories, in the order of their numbers.
+    pub other_urls: Vec<String>,
+    /// Packages besides the base.
+    pub include: Vec<String>,
+    /// Which product of SLE.
+    pub registration: Option<Registration>,
+}
+
+/// How a SLE is registered.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The product, such as `SLES`.
+    pub product: String,
+    /// The user.
+    pub user: Option<String>,
+    /// The code that was bought.
+    pub regcode: Option<SecretString>,
+    /// The key that signs the product.
+    pub product_pgp: Option<String>,
+    /// The server, when it is not SUSE's own.
+    pub register_url: Option<String>,
+    /// Modules of the product.
+    pub modules: Vec<String>,
+}
+
+/// Which Arch Linux.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arch {
+    /// Address of the configuration of pacman, when it is not Arch's own.
+    pub conf_url: Option<String>,
     /// Packages besides the base.
     pub include: Vec<String>,
 }
@@ -92,12 +214,33 @@ pub(super) fn bootstrap(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Boot
         report.error("missing-bootstrap", &keys.start(), text);
         return None;
     };
+    let from = |report: &mut Report<'_>| keys.required("from", "From", report);
+    let stored = |report: &mut Report<'_>| {
+        Some(StoredImage {
+            from: from(report)?,
+            include_cmd: includes_cmd(keys),
+        })
+    };
     match agent {
         "docker" => docker(keys, report).map(Bootstrap::Docker),
+        "docker-archive" => stored(report).map(Bootstrap::DockerArchive),
+        "docker-daemon" => stored(report).map(Bootstrap::DockerDaemon),
+        "oci" => stored(report).map(Bootstrap::Oci),
+        "oci-archive" => stored(report).map(Bootstrap::OciArchive),
+        "library" => library(keys, report).map(Bootstrap::Library),
+        "oras" => oras(keys, report).map(Bootstrap::Oras),
+        "shub" => from(report).map(|from| Bootstrap::Shub { from }),
+        "localimage" => from(report).map(|from| {
+            let fingerprints = list(keys, "fingerprints");
+            Bootstrap::LocalImage(LocalImage { from, fingerprints })
+        }),
         "debootstrap" => debootstrap(keys, report).map(Bootstrap::Debootstrap),
-        "localimage" => keys
-            .required("from", "From", report)
-            .map(|from| Bootstrap::LocalImage { from }),
+        "yum" | "dnf" => yum(keys, report).map(Bootstrap::Yum),
+        "zypper" => zypper(keys, report).map(|zypper| Bootstrap::Zypper(Box::new(zypper))),
+        "arch" => Some(Bootstrap::Arch(arch(keys))),
+        "busybox" => keys
+            .required("mirrorurl", "MirrorURL", report)
+            .map(|mirror_url| Bootstrap::Busybox { mirror_url }),
         "scratch" => Some(Bootstrap::Scratch),
         other => {
             report_agent(other, keys, report);
@@ -110,15 +253,13 @@ fn report_agent(agent: &str, keys: &Keys<'_>, report: &mut Report<'_>) {
     let range = keys
         .entry("bootstrap")
         .map_or(0..0, |entry| entry.value_range.clone());
-    if AGENTS.contains(&agent) {
-        let text = Text::new(format!("agent {} is not supported", quoted(agent)))
-            .help(format!("supported are {SUPPORTED_AGENTS}"));
-        report.error("unsupported-agent", &range, text);
+    let text = Text::new(format!("unknown agent {}", quoted(agent)));
+    let help = if agent == "self" {
+        "an image of the building machine itself is not made here: name a base".to_owned()
     } else {
-        let text = Text::new(format!("unknown agent {}", quoted(agent)))
-            .help(suggest::help(agent, AGENTS, ""));
-        report.error("unknown-agent", &range, text);
-    }
+        suggest::help(agent, AGENTS, "")
+    };
+    report.error("unknown-agent", &range, text.help(help));
 }
 
 fn docker(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Docker> {
@@ -126,13 +267,14 @@ fn docker(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Docker> {
         from: keys.required("from", "From", report)?,
         registry: keys.value("registry").map(str::to_owned),
         namespace: keys.entry("namespace").map(|entry| entry.value.clone()),
-        include_cmd: keys.value("includecmd").is_some_and(is_true),
+        include_cmd: includes_cmd(keys),
         account: account(keys, report),
     })
 }
 
-/// The words that Singularity 2 took for a yes.
-fn is_true(value: &str) -> bool {
+/// Whether `IncludeCmd` has one of the words that Singularity 2 took for a yes.
+fn includes_cmd(keys: &Keys<'_>) -> bool {
+    let value = keys.value("includecmd").unwrap_or_default();
     matches!(
         value.to_lowercase().as_str(),
         "yes" | "true" | "t" | "1" | "y"
@@ -160,16 +302,91 @@ fn account(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Account> {
     }
 }
 
+fn library(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Library> {
+    Some(Library {
+        from: keys.required("from", "From", report)?,
+        library: keys.value("library").map(str::to_owned),
+        fingerprints: list(keys, "fingerprints"),
+    })
+}
+
+fn oras(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Oras> {
+    Some(Oras {
+        from: keys.required("from", "From", report)?,
+        fingerprints: list(keys, "fingerprints"),
+        account: account(keys, report),
+    })
+}
+
 fn debootstrap(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Debootstrap> {
     let os_version = keys.required("osversion", "OSVersion", report);
     let mirror_url = keys.required("mirrorurl", "MirrorURL", report);
-    let include = keys.value("include").unwrap_or_default();
-    let include = include
-        .split([' ', '\t', ',', '\n'])
-        .filter(|name| !name.is_empty());
     Some(Debootstrap {
         os_version: os_version?,
         mirror_url: mirror_url?,
-        include: include.map(str::to_owned).collect(),
+        include: list(keys, "include"),
     })
+}
+
+fn yum(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Yum> {
+    let mirror_url = keys.required("mirrorurl", "MirrorURL", report);
+    has_os_version(keys, report).then_some(())?;
+    Some(Yum {
+        os_version: keys.value("osversion").map(str::to_owned),
+        mirror_url: mirror_url?,
+        update_url: keys.value("updateurl").map(str::to_owned),
+        include: list(keys, "include"),
+        setopt: list(keys, "setopt"),
+        gpg: keys.value("gpg").map(str::to_owned),
+    })
+}
+
+fn zypper(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Zypper> {
+    let registration = keys.value("product").map(|product| Registration {
+        product: product.to_owned(),
+        user: keys.value("user").map(str::to_owned),
+        regcode: keys.value("regcode").map(SecretString::from),
+        product_pgp: keys.value("productpgp").map(str::to_owned),
+        register_url: keys.value("registerurl").map(str::to_owned),
+        modules: list(keys, "modules"),
+    });
+    let mirror_url = if registration.is_none() {
+        Some(keys.required("mirrorurl", "MirrorURL", report)?)
+    } else {
+        keys.value("mirrorurl").map(str::to_owned)
+    };
+    has_os_version(keys, report).then_some(())?;
+    Some(Zypper {
+        os_version: keys.value("osversion").map(str::to_owned),
+        mirror_url,
+        update_url: keys.value("updateurl").map(str::to_owned),
+        other_urls: keys.numbered("otherurl"),
+        include: list(keys, "include"),
+        registration,
+    })
+}
+
+fn arch(keys: &Keys<'_>) -> Arch {
+    Arch {
+        conf_url: keys.value("confurl").map(str::to_owned),
+        include: list(keys, "include"),
+    }
+}
+
+/// Whether there is a release where an address has a place for it.
+fn has_os_version(keys: &Keys<'_>, report: &mut Report<'_>) -> bool {
+    let urls = ["mirrorurl", "updateurl"].into_iter();
+    let mut urls = urls.filter_map(|key| keys.value(key));
+    let is_needed = urls.any(|url| url.to_uppercase().contains("%{OSVERSION}"));
+    !is_needed || keys.required("osversion", "OSVersion", report).is_some()
+}
+
+/// The words of a value, between them spaces or commas.
+fn list(keys: &Keys<'_>, key: &str) -> Vec<String> {
+    let words = keys.value(key).unwrap_or_default();
+    let words = words.split([' ', '\t', ',', '\n']);
+    words
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }

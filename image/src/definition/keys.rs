@@ -231,6 +231,17 @@ impl<'s> Keys<'s> {
         value.filter(|value| !value.is_empty())
     }
 
+    /// The values of `key0`, `key1`, … in the order of their numbers.
+    pub(super) fn numbered(&self, stem: &str) -> Vec<String> {
+        let number = |key: &str| key.strip_prefix(stem)?.parse::<u32>().ok();
+        let numbered = self.entries.iter();
+        let mut numbered: Vec<_> = numbered
+            .filter_map(|(key, entry)| Some((number(key)?, entry.value.clone())))
+            .collect();
+        numbered.sort();
+        numbered.into_iter().map(|(_, value)| value).collect()
+    }
+
     /// The value of a key that the agent cannot do without.
     pub(super) fn required(
         &self,

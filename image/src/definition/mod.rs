@@ -28,7 +28,10 @@ use self::keys::Secrets;
 use self::scan::RawStage;
 use self::source::Places;
 
-pub use self::agent::{Account, Bootstrap, Debootstrap, Docker};
+pub use self::agent::{
+    Account, Arch, Bootstrap, Debootstrap, Docker, Library, LocalImage, Oras, Registration,
+    StoredImage, Yum, Zypper,
+};
 pub use self::app::App;
 pub use self::diagnostic::{Diagnostic, Severity};
 pub use self::files::{FileCopy, Files, FilesFrom};

@@ -9,7 +9,7 @@ use super::image::{BuiltImage, Facts};
 use super::request::{Context, Request, Settings, clean_environment};
 use super::watch::Watch;
 use crate::base::{self, Base, Bootstrapper};
-use crate::definition::{Definition, Files, FilesFrom, Header, Script, Stage};
+use crate::definition::{App, Definition, FileCopy, FilesFrom, Header, Script, Stage};
 use crate::error::{Error, FailureKind};
 use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
@@ -22,12 +22,21 @@ use crate::squashfs;
 const EXEC: &str = "/.singularity.d/actions/exec";
 const TEST: &str = "/.singularity.d/actions/test";
 
+/// What is to be built, for whom, and who is told of it.
+#[derive(Clone, Copy)]
+pub(super) struct Order<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) request: &'a Request,
+    pub(super) definition: &'a Definition,
+    pub(super) events: &'a (dyn Fn(Event<'_>) + Sync),
+}
+
 /// A build that has begun. Its folder is removed when it is dropped.
 pub(super) struct Build<'a> {
-    settings: &'a Settings,
-    request: &'a Request,
-    events: &'a (dyn Fn(Event<'_>) + Sync),
+    order: Order<'a>,
     watch: &'a Watch,
+    /// The stage that becomes the image.
+    stage: &'a Stage,
     workspace: Workspace,
     /// What the file system cannot represent of the tree, in JSON lines.
     ledger: String,
@@ -36,19 +45,14 @@ pub(super) struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    pub(super) fn begin(
-        settings: &'a Settings,
-        request: &'a Request,
-        events: &'a (dyn Fn(Event<'_>) + Sync),
-        watch: &'a Watch,
-    ) -> Result<Self, Error> {
-        let namespace = Namespace::new(settings.identity)?;
-        let workspace = Workspace::create(&settings.scratch, &namespace)?;
+    pub(super) fn begin(order: Order<'a>, watch: &'a Watch) -> Result<Self, Error> {
+        let stage = only_stage(order.definition)?;
+        let namespace = Namespace::new(order.settings.identity)?;
+        let workspace = Workspace::create(&order.settings.scratch, &namespace)?;
         Ok(Self {
-            settings,
-            request,
-            events,
+            order,
             watch,
+            stage,
             workspace,
             ledger: String::new(),
             base: Base::default(),
@@ -57,21 +61,19 @@ impl<'a> Build<'a> {
     }
 
     /// Fills the root file system from the definition's base.
-    pub(super) fn bootstrap(&mut self, definition: &Definition) -> Result<(), Error> {
-        let stage = only_stage(definition)?;
+    pub(super) fn bootstrap(&mut self) -> Result<(), Error> {
         self.enter(Phase::Base)?;
         let mut bootstrapper = Bootstrapper {
-            settings: self.settings,
-            request: self.request,
-            events: self.events,
+            settings: self.order.settings,
+            request: self.order.request,
+            events: self.order.events,
             cancel: &self.watch.cancel,
-            deadline: self.watch.deadline,
             workspace: &self.workspace,
             ledger: String::new(),
             unpacked: 0,
         };
-        let base = base::bootstrap(&mut bootstrapper, &stage.header.bootstrap);
-        self.base = base.map_err(|error| at_base(error, &stage.header))?;
+        let base = base::bootstrap(&mut bootstrapper, &self.stage.header.bootstrap);
+        self.base = base.map_err(|error| at_base(error, &self.stage.header))?;
         self.ledger = bootstrapper.ledger;
 
         self.watch.check()?;
@@ -83,54 +85,71 @@ impl<'a> Build<'a> {
                 include_cmd,
             })?;
         }
-        let apps = stage.sections.apps.iter().map(AppOfStage::from).collect();
+        let apps = self
+            .stage
+            .sections
+            .apps
+            .iter()
+            .map(AppOfStage::from)
+            .collect();
         self.inside(&Task::InstallApps(apps))?;
         Ok(())
     }
 
+    /// Runs `%pre`, before there is a base.
+    pub(super) fn run_pre(&self) -> Result<(), Error> {
+        self.run_on_host(Phase::Pre, Section::Pre, self.stage.sections.pre.as_ref())
+    }
+
     /// Runs `%setup` beside the image.
-    pub(super) fn run_setup(&self, definition: &Definition) -> Result<(), Error> {
-        let Some(script) = script(only_stage(definition)?.sections.setup.as_ref()) else {
+    pub(super) fn run_setup(&self) -> Result<(), Error> {
+        self.run_on_host(
+            Phase::Setup,
+            Section::Setup,
+            self.stage.sections.setup.as_ref(),
+        )
+    }
+
+    fn run_on_host(
+        &self,
+        phase: Phase,
+        section: Section,
+        body: Option<&Script>,
+    ) -> Result<(), Error> {
+        let Some(script) = script(body) else {
             return Ok(());
         };
-        self.enter(Phase::Setup)?;
-        let context = match &self.request.context {
+        self.enter(phase)?;
+        let context = match &self.order.request.context {
             Context::Anywhere { folder } | Context::Confined { folder, .. } => folder,
         };
-        let mut environment = self.environment(&[]);
-        for prefix in ["APPTAINER", "SINGULARITY"] {
-            environment.push((
-                format!("{prefix}_ROOTFS"),
-                Section::Setup.rootfs().to_owned(),
-            ));
-        }
-        let command = script.command(Section::Setup.script_path().unwrap_or_default());
+        let command = script.command(section.script_path().unwrap_or_default());
         self.run(&ScriptRun {
             command,
             body: Some(&script.body),
-            environment,
+            environment: self.environment(&[("ROOTFS", section.rootfs())]),
             context: Some(context),
-            ..self.script(Section::Setup)
+            ..self.script(section)
         })
     }
 
     /// Copies `%files` into the image.
-    pub(super) fn copy_files(&self, definition: &Definition) -> Result<(), Error> {
-        let sections = &only_stage(definition)?.sections;
-        if sections.files.is_empty() {
+    pub(super) fn copy_files(&self) -> Result<(), Error> {
+        let sections = &self.stage.sections;
+        let apps = sections.apps.iter().flat_map(App::copies);
+        let files = sections.files.iter();
+        let files = files.filter(|files| files.from == FilesFrom::Context);
+        let files = files.flat_map(|files| files.copies.clone());
+        let pairs: Vec<Pair> = apps.chain(files).map(pair).collect();
+        if pairs.is_empty() {
             return Ok(());
         }
         self.enter(Phase::Files)?;
-        let copies = sections
-            .files
-            .iter()
-            .filter(|files| files.from == FilesFrom::Context);
-        let pairs: Vec<Pair> = copies.flat_map(pairs).collect();
         files::copy(
             &self.workspace,
-            &self.request.context,
+            &self.order.request.context,
             &pairs,
-            self.request.limits.disk,
+            self.order.request.limits.disk,
             &mut |line| {
                 self.say(line);
             },
@@ -138,8 +157,8 @@ impl<'a> Build<'a> {
     }
 
     /// Runs `%post`, and after it the installation of the apps, in the image.
-    pub(super) fn run_post(&self, definition: &Definition) -> Result<(), Error> {
-        let Some(script) = post_with_apps(only_stage(definition)?) else {
+    pub(super) fn run_post(&self) -> Result<(), Error> {
+        let Some(script) = post_with_apps(self.stage) else {
             return Ok(());
         };
         self.enter(Phase::Post)?;
@@ -158,23 +177,23 @@ impl<'a> Build<'a> {
     }
 
     /// Writes the image's own metadata.
-    pub(super) fn install_metadata(&mut self, definition: &Definition) -> Result<(), Error> {
+    pub(super) fn install_metadata(&mut self) -> Result<(), Error> {
         self.enter(Phase::Metadata)?;
-        let metadata = MetadataOfStage::new(definition, only_stage(definition)?, self.time());
+        let metadata = MetadataOfStage::new(self.order.definition, self.stage, self.time());
         match self.inside(&Task::InstallStage(Box::new(metadata)))? {
             Reply::Facts(facts) => self.facts = *facts,
             other => return Err(unexpected(&other)),
         }
         for warning in &self.facts.warnings {
-            (self.events)(Event::Warning(warning));
+            (self.order.events)(Event::Warning(warning));
         }
         Ok(())
     }
 
     /// Runs the image's test as the image's users would.
-    pub(super) fn run_test(&self, definition: &Definition) -> Result<(), Error> {
-        let test = only_stage(definition)?.sections.test.as_ref();
-        if !self.request.test || script(test).is_none() {
+    pub(super) fn run_test(&self) -> Result<(), Error> {
+        let test = self.stage.sections.test.as_ref();
+        if !self.order.request.test || script(test).is_none() {
             return Ok(());
         }
         self.enter(Phase::Test)?;
@@ -186,11 +205,11 @@ impl<'a> Build<'a> {
     }
 
     /// Packs the tree, wraps it and puts it in its place.
-    pub(super) fn pack(&mut self, definition: &Definition) -> Result<BuiltImage, Error> {
+    pub(super) fn pack(&mut self) -> Result<BuiltImage, Error> {
         self.enter(Phase::Pack)?;
         let tree = self.workspace.path().join("rootfs.squashfs");
         let extra = squashfs::Extra {
-            latest: self.request.epoch,
+            latest: self.order.request.epoch,
             ledger: &self.ledger,
         };
         squashfs::pack(
@@ -202,13 +221,13 @@ impl<'a> Build<'a> {
         )?;
         self.watch.check()?;
 
-        let image = self.wrap(definition, &tree)?;
+        let image = self.wrap(&tree)?;
         self.say("build complete");
         Ok(image)
     }
 
-    fn wrap(&mut self, definition: &Definition, tree: &Path) -> Result<BuiltImage, Error> {
-        let definition = definition.redacted();
+    fn wrap(&mut self, tree: &Path) -> Result<BuiltImage, Error> {
+        let definition = self.order.definition.redacted();
         let config = self.base.config.as_ref().or(self.base.inherited.as_ref());
         let config = config.map(serde_json::to_vec).transpose();
         let config = config.map_err(|error| Error::Internal(error.to_string()))?;
@@ -222,9 +241,9 @@ impl<'a> Build<'a> {
             architecture: &self.facts.architecture,
             time: self.time(),
         };
-        let summary = write_beside(&self.request.output, &contents)?;
+        let summary = write_beside(&self.order.request.output, &contents)?;
         Ok(BuiltImage {
-            path: self.request.output.clone(),
+            path: self.order.request.output.clone(),
             size: summary.size,
             sha256: summary.sha256,
             md5: summary.md5,
@@ -249,12 +268,12 @@ impl<'a> Build<'a> {
 
     fn enter(&self, phase: Phase) -> Result<(), Error> {
         self.watch.check()?;
-        (self.events)(Event::Phase(phase));
+        (self.order.events)(Event::Phase(phase));
         Ok(())
     }
 
     fn say(&self, line: &str) {
-        (self.events)(Event::Info(line));
+        (self.order.events)(Event::Info(line));
     }
 
     fn inside(&self, task: &Task) -> Result<Reply, Error> {
@@ -271,23 +290,20 @@ impl<'a> Build<'a> {
             body: None,
             environment: Vec::new(),
             context: None,
-            network: self.settings.network,
-            limits: self.request.limits,
-            deadline: self.watch.deadline,
+            network: self.order.settings.network,
+            limits: self.order.request.limits,
         }
     }
 
     fn run(&self, run: &ScriptRun<'_>) -> Result<(), Error> {
-        let mut output = |bytes: &[u8]| (self.events)(Event::Output(bytes));
+        let mut output = |bytes: &[u8]| (self.order.events)(Event::Output(bytes));
         let ended = run_script(&self.workspace, run, &mut output, &self.watch.cancel);
-        // The watch and the sandbox look at the same clock; whoever is first, it is the time.
-        let ended = self.watch.check().and(ended);
-        ended.map_err(|error| self.watch.explain(error, Some(run.section.as_str())))
+        ended.map_err(|error| self.watch.explain(error, run.section.name()))
     }
 
     /// A clean environment, with variables under both of the names that scripts know.
     fn environment(&self, variables: &[(&str, &str)]) -> Vec<(String, String)> {
-        let mut environment = clean_environment(self.settings);
+        let mut environment = clean_environment(self.order.settings);
         for (name, value) in variables {
             for prefix in ["APPTAINER", "SINGULARITY"] {
                 environment.push((format!("{prefix}_{name}"), (*value).to_owned()));
@@ -303,7 +319,8 @@ impl<'a> Build<'a> {
                 .unwrap_or_default()
                 .as_secs()
         };
-        self.request
+        self.order
+            .request
             .epoch
             .unwrap_or_else(|| i64::try_from(now()).unwrap_or(i64::MAX))
     }
@@ -338,11 +355,11 @@ fn script(script: Option<&Script>) -> Option<&Script> {
     script.filter(|script| !script.is_blank())
 }
 
-fn pairs(files: &Files) -> impl Iterator<Item = Pair> + '_ {
-    files.copies.iter().map(|copy| Pair {
-        source: copy.source.clone(),
-        destination: copy.destination.clone(),
-    })
+fn pair(copy: FileCopy) -> Pair {
+    Pair {
+        source: copy.source,
+        destination: copy.destination,
+    }
 }
 
 /// Writes the image under another name first, so that what has its name is complete.

@@ -3,6 +3,8 @@
 /// The phases of a build, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// `%pre` runs.
+    Pre,
     /// The base is fetched and unpacked.
     Base,
     /// `%setup` runs.
@@ -23,6 +25,7 @@ impl Phase {
     /// The phase in one word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Pre => "pre",
             Self::Base => "base",
             Self::Setup => "setup",
             Self::Files => "files",

@@ -9,7 +9,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 
-use self::build::Build;
+use self::build::{Build, Order};
 use self::watch::Watch;
 use crate::definition::{self, Definition};
 use crate::error::Error;
@@ -49,15 +49,22 @@ impl Engine {
     ) -> Result<BuiltImage, Error> {
         let definition = parse(request, events)?;
         refuse_existing(request)?;
+        let order = Order {
+            settings: &self.settings,
+            request,
+            definition: &definition,
+            events,
+        };
         Watch::over(cancel, request.limits.time, |watch| {
-            let mut build = Build::begin(&self.settings, request, events, watch)?;
-            build.bootstrap(&definition)?;
-            build.run_setup(&definition)?;
-            build.copy_files(&definition)?;
-            build.run_post(&definition)?;
-            build.install_metadata(&definition)?;
-            build.run_test(&definition)?;
-            build.pack(&definition)
+            let mut build = Build::begin(order, watch)?;
+            build.run_pre()?;
+            build.bootstrap()?;
+            build.run_setup()?;
+            build.copy_files()?;
+            build.run_post()?;
+            build.install_metadata()?;
+            build.run_test()?;
+            build.pack()
         })
     }
 }

@@ -99,17 +99,30 @@ pub struct Limits {
 
 /// Stops a build from another thread.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    asked: Arc<AtomicBool>,
+    /// What this is a part of; it stops with it.
+    whole: Option<Arc<Cancel>>,
+}
 
 impl Cancel {
     /// Asks the build to stop; its scripts are killed.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether somebody asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let whole = self.whole.as_ref();
+        self.asked.load(Ordering::Relaxed) || whole.is_some_and(|whole| whole.is_cancelled())
+    }
+
+    /// Stops a part of the work alone, and also stops when this does.
+    pub(crate) fn part(&self) -> Self {
+        Self {
+            asked: Arc::default(),
+            whole: Some(Arc::new(self.clone())),
+        }
     }
 }
 

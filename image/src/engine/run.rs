@@ -40,7 +40,6 @@ impl Engine {
             context: None,
             network: self.settings.network,
             limits: Limits::default(),
-            deadline: None,
         };
         run_script(&workspace, &run, output, cancel)
     }
@@ -54,8 +53,14 @@ fn unpack(image: &Path, workspace: &Workspace, cancel: &Cancel) -> Result<(), Er
         ledger: String::new(),
         most_bytes: None,
     };
-    base::read_tree(workspace, (&file, &name), Bounds::default(), |tree| {
-        base::apply(workspace, &task, tree, cancel).map(drop)
-    })?;
+    base::read_tree(
+        workspace,
+        (&file, &name),
+        Bounds {
+            limits: Limits::default(),
+            cancel,
+        },
+        |tree| base::apply(workspace, &task, tree, cancel).map(drop),
+    )?;
     Ok(())
 }

@@ -2,20 +2,16 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Cancel;
 use crate::error::{Error, FailureKind};
 
-const TICK: Duration = Duration::from_millis(100);
-
 /// What every step of a build looks at to know whether to go on.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// Set by the caller's request, and when the time is over.
+    /// Stops with the caller's, and when the time is over.
     pub(super) cancel: Cancel,
-    /// When the time is over.
-    pub(super) deadline: Option<Instant>,
     caller: Cancel,
     time: Option<Duration>,
 }
@@ -27,18 +23,22 @@ impl Watch {
         time: Option<Duration>,
         work: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let deadline = time.map(|time| Instant::now() + time);
         let watch = Self {
-            cancel: Cancel::default(),
-            deadline,
+            cancel: caller.part(),
             caller: caller.clone(),
             time,
         };
-        let (finished, until_finished) = mpsc::channel();
+        let (finished, until_finished) = mpsc::channel::<()>();
         let result = thread::scope(|scope| {
-            let watch = &watch;
-            scope.spawn(move || watch.keep(&until_finished));
-            let result = work(watch);
+            let cancel = &watch.cancel;
+            if let Some(time) = time {
+                scope.spawn(move || {
+                    if until_finished.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+                        cancel.cancel();
+                    }
+                });
+            }
+            let result = work(&watch);
             drop(finished);
             result
         });
@@ -59,17 +59,6 @@ impl Watch {
         match error {
             Error::Cancelled if !self.caller.is_cancelled() => too_late(self.time, section),
             error => error,
-        }
-    }
-
-    fn keep(&self, until_finished: &mpsc::Receiver<()>) {
-        while until_finished.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let is_late = self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline);
-            if is_late || self.caller.is_cancelled() {
-                self.cancel.cancel();
-            }
         }
     }
 }

@@ -9,11 +9,11 @@ mod layer;
 mod loan;
 mod remove;
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,18 +63,6 @@ pub enum Task {
         /// What the file system could not represent, in JSON lines.
         ledger: String,
     },
-    /// Gives the content of a regular file, if there is one.
-    ReadFile {
-        /// Absolute path in the tree; links are followed inside it.
-        path: PathBuf,
-        /// A larger file is an error.
-        largest: u64,
-    },
-    /// Names of the entries of a folder, sorted; none when there is no such folder.
-    List {
-        /// Absolute path in the tree.
-        folder: PathBuf,
-    },
     /// Removes everything below the root directory.
     RemoveTree,
 }
@@ -95,10 +83,6 @@ pub enum Reply {
     },
     /// What the image tells of itself.
     Facts(Box<InspectFacts>),
-    /// Content of a file, or that there is none.
-    File(Option<Vec<u8>>),
-    /// Names of a folder; those that are not UTF-8 are left out.
-    Names(Vec<String>),
 }
 
 /// Does a task; the root directory is the tree.
@@ -133,8 +117,6 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
                 root, &stage,
             )?)));
         }
-        Task::ReadFile { path, largest } => return read_file(&path, largest).map(Reply::File),
-        Task::List { folder } => return list(&folder).map(Reply::Names),
         Task::RemoveTree => remove::remove_tree()?,
     }
     Ok(Reply::Done)
@@ -144,34 +126,4 @@ fn output() -> Result<impl Write, Failure> {
     let file = io::stdout().as_fd().try_clone_to_owned();
     let file = file.map_err(Failure::io("copying", "standard output"))?;
     Ok(BufWriter::with_capacity(256 << 10, File::from(file)))
-}
-
-fn read_file(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, Failure> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let mut content = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(largest + 1).read_to_end(&mut content))
-        .map_err(Failure::io("reading", path))?;
-    if content.len() as u64 > largest {
-        let path = path.display();
-        return Err(Failure::input(format!(
-            "{path} of the image is larger than {largest} bytes"
-        )));
-    }
-    Ok(Some(content))
-}
-
-fn list(folder: &Path) -> Result<Vec<String>, Failure> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let entries = fs::read_dir(folder).map_err(Failure::io("reading", folder))?;
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    Ok(names)
 }

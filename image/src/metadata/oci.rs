@@ -37,7 +37,8 @@ pub struct OciConfig {
     pub other: BTreeMap<String, serde_json::Value>,
 }
 
-/// Words, or (from very old images) a line for the shell.
+/// Words; a text without a list around it, as very old images have, is one word (Docker's
+/// `strslice`).
 fn words<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<Vec<String>>, D::Error> {
@@ -45,12 +46,12 @@ fn words<'de, D: Deserializer<'de>>(
     #[serde(untagged)]
     enum Command {
         Words(Vec<String>),
-        Line(String),
+        Word(String),
     }
     Ok(
         Option::<Command>::deserialize(deserializer)?.map(|command| match command {
             Command::Words(words) => words,
-            Command::Line(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line],
+            Command::Word(word) => vec![word],
         }),
     )
 }

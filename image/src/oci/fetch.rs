@@ -19,6 +19,7 @@ use super::platform::Platform;
 use super::reference::{Reference, Version};
 use crate::engine::{Cancel, Event, Progress};
 use crate::error::Error;
+use crate::metadata::OciConfig;
 
 const MOST_MANIFEST: u64 = 8 << 20;
 const MOST_CONFIG: u64 = 8 << 20;
@@ -41,14 +42,14 @@ pub struct Fetch<'a> {
 }
 
 /// An image whose layers lie in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchedImage {
     /// The full reference.
     pub reference: String,
     /// Digest of the manifest for the platform.
     pub manifest_digest: String,
-    /// The configuration blob (JSON); [`ImageConfig::parse`] reads it.
-    pub config: Vec<u8>,
+    /// How it is used.
+    pub config: OciConfig,
     /// The layers, lowest first.
     pub layers: Vec<LayerBlob>,
 }
@@ -117,12 +118,12 @@ fn fetch_from(
     let unusable = |error| unusable(wanted.reference, &error);
     let layers = manifest.extractable_layers().map_err(unusable)?;
     let config = fetch_config(client, &cache, &manifest.config)?;
-    let parsed = ImageConfig::parse(&config)
+    let config = ImageConfig::parse(&config)
         .map_err(|error| unusable(Unusable::Invalid(format!("its configuration: {error}"))))?;
-    warn_of_platform(&parsed, wanted.platform, events);
+    warn_of_platform(&config, wanted.platform, events);
     let paths = fetch_layers(client, &cache, &layers, events)?;
     // Digests are by position; where the numbers differ they belong to something else.
-    let known = parsed.diff_ids.len() == layers.len();
+    let known = config.diff_ids().len() == layers.len();
     let layers = layers
         .iter()
         .zip(paths)
@@ -131,13 +132,13 @@ fn fetch_from(
             path,
             media_type: layer.media_type.clone(),
             digest: layer.digest.to_string(),
-            diff_id: parsed.diff_ids.get(position).filter(|_| known).cloned(),
+            diff_id: config.diff_ids().get(position).filter(|_| known).cloned(),
         });
     Ok(FetchedImage {
         reference: wanted.reference.to_string(),
         manifest_digest: digest.to_string(),
         layers: layers.collect(),
-        config,
+        config: config.config,
     })
 }
 

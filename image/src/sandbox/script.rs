@@ -3,7 +3,6 @@
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,10 +23,14 @@ const UMASK: u32 = 0o002;
 /// A section that is run, and thereby where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Section {
+    /// Like `Setup`, when there is nothing in the root file system yet.
+    Pre,
     /// With the machine's programs, the root file system writable beside them.
     Setup,
     /// Like `Setup`, but allowed to mount: a bootstrap program of the machine, not a script.
     Bootstrap,
+    /// Like `Setup`: a program of the machine that reads a stranger's image.
+    Unpack,
     /// In the root file system.
     Post,
     /// In the root file system, read-only.
@@ -51,10 +54,8 @@ pub struct ScriptRun<'a> {
     pub context: Option<&'a Path>,
     /// What it reaches.
     pub network: Network,
-    /// What it may use.
+    /// What it may use; the time is the whole build's and ends it by its [`Cancel`].
     pub limits: Limits,
-    /// When the time limit of the build is over.
-    pub deadline: Option<Instant>,
 }
 
 /// A script as it is sent to the helper.
@@ -93,23 +94,25 @@ mod limits_as_numbers {
 }
 
 impl Section {
-    /// Name in a definition, without the percent sign.
-    pub fn as_str(self) -> &'static str {
-        match self {
+    /// Name in a definition, without the percent sign; what is no part of one has none.
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Bootstrap | Self::Unpack => return None,
+            Self::Pre => "pre",
             Self::Setup => "setup",
-            Self::Bootstrap => "bootstrap",
             Self::Post => "post",
             Self::Test => "test",
             Self::Runscript => "runscript",
-        }
+        })
     }
 
     /// Where the sandbox has the script.
     pub fn script_path(self) -> Option<&'static str> {
         match self {
+            Self::Pre => Some("/run/cooperage/pre"),
             Self::Setup => Some("/run/cooperage/setup"),
             Self::Post => Some("/.post.script"),
-            Self::Bootstrap | Self::Test | Self::Runscript => None,
+            Self::Bootstrap | Self::Unpack | Self::Test | Self::Runscript => None,
         }
     }
 
@@ -123,7 +126,10 @@ impl Section {
     }
 
     pub(super) fn is_on_host(self) -> bool {
-        matches!(self, Self::Setup | Self::Bootstrap)
+        matches!(
+            self,
+            Self::Pre | Self::Setup | Self::Bootstrap | Self::Unpack
+        )
     }
 
     pub(super) fn is_read_only(self) -> bool {
@@ -135,7 +141,7 @@ impl Section {
     }
 
     pub(super) fn working_folder(self) -> &'static str {
-        if self == Self::Setup {
+        if matches!(self, Self::Pre | Self::Setup) {
             mounts::SETUP_CONTEXT
         } else {
             "/"
@@ -164,7 +170,7 @@ pub fn run_script(
     } else {
         Some(Lent::to(workspace)?)
     };
-    let ended = Running::start(workspace, run)?.follow(run, output, cancel);
+    let ended = Running::start(workspace, run)?.follow(output, cancel);
     let returned = lent.map_or(Ok(()), |lent| lent.take_back(workspace));
     verdict(run, ended?)?;
     returned
@@ -193,17 +199,12 @@ impl Running {
     }
 
     /// Passes on the output until the script and all it started have ended.
-    fn follow(
-        mut self,
-        run: &ScriptRun<'_>,
-        output: &mut dyn FnMut(&[u8]),
-        cancel: &Cancel,
-    ) -> Result<Report, Error> {
+    fn follow(mut self, output: &mut dyn FnMut(&[u8]), cancel: &Cancel) -> Result<Report, Error> {
         let mut buffer = vec![0; 64 << 10];
         loop {
-            if let Some(reason) = reason_to_stop(run, cancel) {
+            if cancel.is_cancelled() {
                 self.helper.kill()?;
-                return Err(reason);
+                return Err(Error::Cancelled);
             }
             if !self.has_output()? {
                 continue;
@@ -237,32 +238,13 @@ fn job(namespace: &Namespace, run: &ScriptRun<'_>) -> Job {
     }
 }
 
-fn reason_to_stop(run: &ScriptRun<'_>, cancel: &Cancel) -> Option<Error> {
-    if cancel.is_cancelled() {
-        return Some(Error::Cancelled);
-    }
-    let is_late = run
-        .deadline
-        .is_some_and(|deadline| Instant::now() >= deadline);
-    is_late.then(|| {
-        let limit = run.limits.time.map_or(String::new(), |time| {
-            format!(" of {} s for the whole build", time.as_secs())
-        });
-        limit_error(
-            run.section,
-            FailureKind::Time,
-            &format!("time limit{limit} is over"),
-        )
-    })
-}
-
 fn verdict(run: &ScriptRun<'_>, report: Report) -> Result<(), Error> {
     let section = run.section;
     let exceeded = match report {
         Report::Exited(0) => return Ok(()),
         Report::Exited(status) => {
             return Err(Error::Script {
-                section: section.as_str().to_owned(),
+                section: section.name().unwrap_or_default().to_owned(),
                 status,
             });
         }
@@ -292,10 +274,10 @@ fn bytes_over(what: &str, limit: Option<u64>) -> String {
 }
 
 fn limit_error(section: Section, kind: FailureKind, message: &str) -> Error {
-    let name = section.as_str();
+    let place = section.name().map(|name| format!("%{name}: "));
     Error::Limit {
         kind,
-        message: format!("%{name}: {message}"),
-        section: Some(name.to_owned()),
+        message: format!("{}{message}", place.unwrap_or_default()),
+        section: section.name().map(str::to_owned),
     }
 }

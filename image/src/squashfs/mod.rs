@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
 
 use tempfile::NamedTempFile;
 
@@ -112,12 +111,12 @@ pub struct Part<'a> {
 }
 
 /// What surrounds the reading of an image.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Bounds {
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<'a> {
     /// What it may use.
     pub limits: Limits,
-    /// When the time limit of the build is over.
-    pub deadline: Option<Instant>,
+    /// Stops it.
+    pub cancel: &'a Cancel,
 }
 
 /// Reads a squashfs; `take` gets it as an uncompressed tar archive, root directory included.
@@ -128,12 +127,12 @@ pub struct Bounds {
 pub fn read_as_tar<T>(
     workspace: &Workspace,
     image: Part<'_>,
-    bounds: Bounds,
+    bounds: Bounds<'_>,
     take: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let copy = copy_for_sandbox(workspace, image)?;
     let run = reader(&copy, bounds);
-    let stop = Cancel::default();
+    let stop = bounds.cancel.part();
     let (mut archive, mut writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
     let (taken, ended) = thread::scope(|scope| {
         let reading = scope.spawn(|| {
@@ -188,14 +187,13 @@ fn reader(copy: &NamedTempFile, bounds: Bounds) -> ScriptRun<'static> {
     let script = "exec sqfs2tar --root-becomes . \"$0\" 2>/dev/null";
     let path = format!("/tmp/{}", name.to_string_lossy());
     ScriptRun {
-        section: Section::Setup,
+        section: Section::Unpack,
         command: ["/bin/sh", "-c", script, &path].map(str::to_owned).to_vec(),
         body: None,
         environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         context: None,
         network: Network::None,
         limits: bounds.limits,
-        deadline: bounds.deadline,
     }
 }
 

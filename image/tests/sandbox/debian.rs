@@ -40,10 +40,9 @@ fn install(identity: Identity) {
         include: vec!["netbase".to_owned()],
     };
     let cancel = Cancel::default();
-    let (limits, deadline, proxies) = (Limits::default(), None, Vec::new());
+    let (limits, proxies) = (Limits::default(), Vec::new());
     let surroundings = Surroundings {
         limits,
-        deadline,
         proxies,
         cancel: &cancel,
     };

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use cooperage_image::files::{self, Pair};
 use cooperage_image::sandbox::{self, Identity, Namespace, Network, ScriptRun, Section, Workspace};
@@ -101,7 +100,6 @@ impl Machine {
             context: (section == Section::Setup).then(|| self.context.path()),
             network: self.network,
             limits,
-            deadline: limits.time.map(|time| Instant::now() + time),
         };
         let mut output = Vec::new();
         let mut collect = |bytes: &[u8]| output.extend_from_slice(bytes);

@@ -1,10 +1,14 @@
 //! What a script sees, can do and leaves behind.
 
 use std::fs;
+use std::io::Read;
+use std::path::Path;
 
 use cooperage_image::Error;
-use cooperage_image::inside::{Reply, Task};
-use cooperage_image::sandbox::{self, Identity, Namespace, Network, Section, Streams, Workspace};
+use cooperage_image::inside::Task;
+use cooperage_image::sandbox::{
+    self, Identity, Namespace, Network, Output, Section, Streams, Workspace,
+};
 
 use crate::Case;
 use crate::machine::{IDENTITIES, Machine, is_empty};
@@ -290,18 +294,27 @@ fn an_abandoned_build_is_swept() {
     assert!(machine.workspace().rootfs().exists());
 }
 
+/// Content of a file of the tree, if there is one.
 fn read(machine: &Machine, path: &str) -> Option<String> {
-    let workspace = machine.workspace();
-    let task = Task::ReadFile {
-        path: path.into(),
-        largest: 1 << 20,
+    let task = Task::StreamTree {
+        latest: None,
+        ledger: String::new(),
     };
-    match workspace
+    let mut tree = Vec::new();
+    let streams = Streams {
+        input: None,
+        output: Output::Writer(&mut tree),
+    };
+    let workspace = machine.workspace();
+    let streamed = workspace
         .namespace()
-        .perform(&workspace.rootfs(), &task, Streams::default())
-        .unwrap()
-    {
-        Reply::File(content) => content.map(|content| String::from_utf8(content).unwrap()),
-        other => panic!("{other:?}"),
-    }
+        .perform(&workspace.rootfs(), &task, streams);
+    streamed.unwrap();
+    let mut archive = tar::Archive::new(&tree[..]);
+    let mut entries = archive.entries().unwrap().map(Result::unwrap);
+    let mut file =
+        entries.find(|entry| Path::new("/").join(entry.path().unwrap()) == Path::new(path))?;
+    let mut content = String::new();
+    file.read_to_string(&mut content).unwrap();
+    Some(content)
 }

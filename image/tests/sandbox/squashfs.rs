@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cooperage_image::sandbox::{Identity, Section};
 use cooperage_image::squashfs::{self, Bounds, Extra, Part};
-use cooperage_image::{Cancel, Error};
+use cooperage_image::{Cancel, Error, Limits};
 
 use crate::Case;
 use crate::machine::Machine;
@@ -52,7 +52,11 @@ fn read(machine: &Machine, image: &Path, length: u64) -> Result<Vec<u8>, Error> 
         offset: 0,
         length,
     };
-    squashfs::read_as_tar(machine.workspace(), part, Bounds::default(), |archive| {
+    let bounds = Bounds {
+        limits: Limits::default(),
+        cancel: &Cancel::default(),
+    };
+    squashfs::read_as_tar(machine.workspace(), part, bounds, |archive| {
         let mut tar = Vec::new();
         archive.read_to_end(&mut tar).unwrap();
         Ok(tar)
