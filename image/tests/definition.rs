@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cooperage_image::definition::{
-    Bootstrap, Definition, Diagnostic, FilesFrom, Script, Severity, Stage, parse, render,
+    Bootstrap, Definition, Diagnostic, FilesFrom, Options, Script, Severity, Stage, parse, render,
 };
 use secrecy::ExposeSecret;
 
@@ -34,11 +34,18 @@ AUTHOR Vanessasaur
 "#;
 
 fn diagnostics(text: &str) -> Vec<Diagnostic> {
-    parse(text.as_bytes(), &BTreeMap::new()).diagnostics
+    parse(text.as_bytes(), &Options::default()).diagnostics
+}
+
+fn with_args(args: BTreeMap<String, String>) -> Options {
+    Options {
+        build_args: args,
+        ..Options::default()
+    }
 }
 
 fn accept(text: &str) -> Definition {
-    let parsed = parse(text.as_bytes(), &BTreeMap::new());
+    let parsed = parse(text.as_bytes(), &Options::default());
     let problems: Vec<String> = parsed
         .diagnostics
         .iter()
@@ -224,7 +231,7 @@ fn secrets_of_the_header_are_redacted_wherever_they_stand() {
 fn a_part_of_a_definition_is_redacted_also_if_there_are_errors() {
     let parsed = parse(
         b"Bootstrap: docker\nPassword: sup3rsecret\n",
-        &BTreeMap::new(),
+        &Options::default(),
     );
 
     assert!(parsed.definition.is_none());
@@ -385,7 +392,7 @@ fn build_arguments_come_before_the_defaults_and_comments_stay() {
                 TAG = {{ BASE }}-slim\n%post\n#!{{TAG}}\n# {{ NOT }}\necho {{BASE}}\n";
     let args = BTreeMap::from([("BASE".to_owned(), "ubuntu".to_owned())]);
 
-    let parsed = parse(text.as_bytes(), &args);
+    let parsed = parse(text.as_bytes(), &with_args(args));
 
     let definition = parsed.definition.expect("a definition");
     assert_eq!(
@@ -402,7 +409,7 @@ fn places_are_those_of_the_text_before_arguments_were_filled_in() {
     let text = "Bootstrap: docker\nFrom: {{ A }} \nStage: {{ A }}\n%psot {{ A }}\n";
     let args = BTreeMap::from([("A".to_owned(), "one\ntwo\nthree: x".to_owned())]);
 
-    let found = parse(text.as_bytes(), &args).diagnostics;
+    let found = parse(text.as_bytes(), &with_args(args)).diagnostics;
 
     let section = found
         .iter()
@@ -417,7 +424,7 @@ fn arguments_cannot_blow_a_definition_up() {
     let text = format!("Bootstrap: scratch\n%post\n{}\n", "{{ A }}\n".repeat(1000));
     let args = BTreeMap::from([("A".to_owned(), value)]);
 
-    let parsed = parse(text.as_bytes(), &args);
+    let parsed = parse(text.as_bytes(), &with_args(args));
 
     assert!(parsed.definition.is_none());
     assert_eq!(parsed.diagnostics[0].code, "definition-too-long");
@@ -545,7 +552,7 @@ fn refuse(cases: &[(&str, Problem)]) {
     for (text, expected) in cases {
         assert_eq!(only_problem(text), *expected, "{text:?}");
         assert!(
-            parse(text.as_bytes(), &BTreeMap::new())
+            parse(text.as_bytes(), &Options::default())
                 .definition
                 .is_none()
         );
@@ -580,7 +587,7 @@ fn what_is_odd_is_a_warning_and_no_obstacle() {
 
 #[test]
 fn bytes_that_are_no_text_are_told_as_such() {
-    let parsed = parse(b"Bootstrap: scratch\n\xff\n", &BTreeMap::new());
+    let parsed = parse(b"Bootstrap: scratch\n\xff\n", &Options::default());
 
     assert!(parsed.definition.is_none());
     assert_eq!(parsed.diagnostics[0].code, "binary-file");
@@ -594,7 +601,10 @@ fn bytes_that_are_no_text_are_told_as_such() {
 fn a_build_argument_that_is_not_used_is_an_error() {
     let args = BTreeMap::from([("VERSOIN".to_owned(), "1".to_owned())]);
 
-    let parsed = parse(b"Bootstrap: scratch\n%post\n{{ VERSION }}\n", &args);
+    let parsed = parse(
+        b"Bootstrap: scratch\n%post\n{{ VERSION }}\n",
+        &with_args(args),
+    );
 
     let codes: Vec<&str> = parsed.diagnostics.iter().map(|found| found.code).collect();
     assert_eq!(codes, ["undefined-build-argument", "unused-build-argument"]);

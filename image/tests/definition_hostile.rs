@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cooperage_image::definition::{parse, render};
+use cooperage_image::definition::{Options, parse, render};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 fn check(bytes: &[u8], args: &BTreeMap<String, String>) {
-    let parsed = parse(bytes, args);
+    let parsed = parse(
+        bytes,
+        &Options {
+            build_args: args.clone(),
+            ..Options::default()
+        },
+    );
 
     let has_error = parsed
         .diagnostics
@@ -144,7 +150,7 @@ fn many_different_apps_are_answered_soon() {
         text.extend([format!("%apprun {number}\n")]);
     }
 
-    let parsed = parse(text.as_bytes(), &BTreeMap::new());
+    let parsed = parse(text.as_bytes(), &Options::default());
 
     assert_eq!(parsed.diagnostics[0].code, "too-many-apps");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cooperage_image::oci::Credentials;
-use cooperage_image::{BuiltImage, Context, Error, Limits, Request};
+use cooperage_image::{BuiltImage, Context, Error, Limits, Request, definition};
 use cooperage_protocol::worker::{Assignment, FinishedImage, Outcome};
 use cooperage_protocol::{Digest, Failure, FailureKind, worker as protocol};
 use tokio::sync::oneshot;
@@ -163,6 +163,7 @@ impl Making<'_> {
             .unwrap_or(Path::new(""));
         Ok(Request {
             definition: context::read_recipe(&root, &assignment.recipe)?,
+            definition_options: definition::Options::default(),
             name: assignment.recipe.clone(),
             context: Context::Confined {
                 folder: root.join(recipe_folder),

@@ -9,6 +9,7 @@ use cooperage_image::{
 };
 
 use crate::config::{self, RegistryArgs};
+use crate::definition_args::DefinitionArgs;
 use crate::up::signals;
 use crate::{exit, output};
 
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     /// Do not run %test.
     #[arg(long, short = 'T')]
     notest: bool,
+    #[command(flatten)]
+    reading: DefinitionArgs,
     #[command(flatten)]
     registries: RegistryArgs,
 }
@@ -73,6 +76,7 @@ fn request(args: &Args) -> anyhow::Result<Request> {
     let name = args.definition.display().to_string();
     Ok(Request {
         definition: std::fs::read(&args.definition).with_context(|| format!("reading {name}"))?,
+        definition_options: args.reading.options()?,
         name,
         context: Context::Anywhere {
             folder: std::env::current_dir()?,

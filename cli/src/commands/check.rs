@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use cooperage_image::definition::{
-    self, App, Definition, Diagnostic, FileCopy, Files, FilesFrom, Parsed, Script, Severity,
+    self, App, Definition, Diagnostic, FileCopy, Files, FilesFrom, Options, Parsed, Script,
+    Severity,
 };
 use serde::Serialize;
 
+use crate::definition_args::DefinitionArgs;
 use crate::exit;
 use crate::output::{Format, FormatArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 It ends with 0 when the definition can be built, with warnings or without; with 1 when it cannot;
-with 2 when the file cannot be read. No user name, password or token of a header is shown.
+with 2 when the file or that of --build-arg-file cannot be read. No user name, password or token of a header is shown.
 
 Example:
   cooperage check Singularity")]
@@ -24,19 +27,21 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     definition: PathBuf,
     #[command(flatten)]
+    reading: DefinitionArgs,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let name = args.definition.display().to_string();
-    let bytes = match std::fs::read(&args.definition) {
-        Ok(bytes) => bytes,
+    let (bytes, options) = match read(args) {
+        Ok(read) => read,
         Err(error) => {
-            eprintln!("cooperage: reading {name}: {error}");
+            eprintln!("cooperage: {error:#}");
             return Ok(ExitCode::from(exit::WRONG_CALL));
         }
     };
-    let parsed = definition::parse(&bytes, &BTreeMap::new());
+    let parsed = definition::parse(&bytes, &options);
     let diagnostics = diagnostics(&parsed);
     if args.format.format == Format::Human {
         explain(&diagnostics, &name, &parsed, &bytes);
@@ -45,6 +50,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.format
         .print(&checked, |checked| summary(checked, &name))?;
     Ok(exit::code_for(parsed.definition.is_some()))
+}
+
+/// What is checked, and how.
+fn read(args: &Args) -> anyhow::Result<(Vec<u8>, Options)> {
+    let name = args.definition.display();
+    let bytes = std::fs::read(&args.definition).with_context(|| format!("reading {name}"))?;
+    Ok((bytes, args.reading.options()?))
 }
 
 /// The diagnostics in the order of the file, without secrets.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::diagnostic::{Report, Text, quoted};
+use super::options::{Options, Unused};
 use super::scan;
 use super::source::{Replacement, lines};
 
@@ -18,13 +19,9 @@ pub(super) struct Expanded {
 }
 
 /// Fills in the arguments, stage by stage: a default of one stage is unknown to the others.
-pub(super) fn expand(
-    text: &str,
-    build_args: &BTreeMap<String, String>,
-    report: &mut Report<'_>,
-) -> Expanded {
+pub(super) fn expand(text: &str, options: &Options, report: &mut Report<'_>) -> Expanded {
     let mut expansion = Expansion {
-        build_args,
+        build_args: &options.build_args,
         output: String::with_capacity(text.len()),
         used: BTreeSet::new(),
         undefined: BTreeSet::new(),
@@ -39,7 +36,7 @@ pub(super) fn expand(
         expansion.stage(text, range, &defaults, report);
         stages.push(start..expansion.output.len());
     }
-    expansion.report_unused(report);
+    expansion.report_unused(options.unused_build_args, report);
     Expanded {
         text: expansion.output,
         stages,
@@ -142,12 +139,9 @@ impl Expansion<'_> {
         report.error_in_original("undefined-build-argument", place, text);
     }
 
-    fn report_unused(&self, report: &mut Report<'_>) {
-        let unused = self
-            .build_args
-            .keys()
-            .filter(|name| !self.used.contains(*name));
-        for name in unused {
+    fn report_unused(&self, unused: Unused, report: &mut Report<'_>) {
+        let is_unused = |name: &&String| !self.used.contains(*name);
+        for name in self.build_args.keys().filter(is_unused) {
             let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
             let help = if known.is_empty() {
                 "the definition has no `{{ name }}` to fill in".to_owned()
@@ -155,7 +149,11 @@ impl Expansion<'_> {
                 format!("the definition uses {}", known.join(", "))
             };
             let text = Text::new(format!("build argument {} is not used", quoted(name)));
-            report.error_in_original("unused-build-argument", &(0..0), text.help(help));
+            let code = "unused-build-argument";
+            match unused {
+                Unused::Refused => report.error_in_original(code, &(0..0), text.help(help)),
+                Unused::Warned => report.warning(code, &(0..0), text.help(help)),
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod environment;
 mod files;
 mod header;
 mod keys;
+mod options;
 mod redact;
 mod render;
 mod scan;
@@ -20,7 +21,6 @@ mod source;
 mod stage;
 mod suggest;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use self::diagnostic::{Report, Text};
@@ -36,6 +36,7 @@ pub use self::app::App;
 pub use self::diagnostic::{Diagnostic, Severity};
 pub use self::files::{FileCopy, Files, FilesFrom};
 pub use self::header::{Field, Header};
+pub use self::options::{Mode, Options, Unused};
 pub use self::render::render;
 pub use self::script::Script;
 pub use self::stage::{Sections, Stage};
@@ -99,7 +100,7 @@ impl fmt::Debug for Definition {
 }
 
 /// Parses a definition; it never fails otherwise than by a diagnostic.
-pub fn parse(text: &[u8], build_args: &BTreeMap<String, String>) -> Parsed {
+pub fn parse(text: &[u8], options: &Options) -> Parsed {
     let text = match source::decode(text) {
         Ok(text) => text,
         Err(diagnostic) => {
@@ -111,7 +112,7 @@ pub fn parse(text: &[u8], build_args: &BTreeMap<String, String>) -> Parsed {
         }
     };
     let mut report = Report::new(Places::new(text));
-    let expanded = arguments::expand(text, build_args, &mut report);
+    let expanded = arguments::expand(text, options, &mut report);
     let mut raw: Vec<RawStage<'_>> = expanded
         .stages
         .iter()

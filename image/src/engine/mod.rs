@@ -7,8 +7,6 @@ mod request;
 mod run;
 mod watch;
 
-use std::collections::BTreeMap;
-
 use self::build::{Build, Order};
 use self::watch::Watch;
 use crate::definition::{self, Definition};
@@ -70,7 +68,7 @@ impl Engine {
 }
 
 fn parse(request: &Request, events: &(dyn Fn(Event<'_>) + Sync)) -> Result<Definition, Error> {
-    let parsed = definition::parse(&request.definition, &BTreeMap::new());
+    let parsed = definition::parse(&request.definition, &request.definition_options);
     let Some(definition) = parsed.definition else {
         return Err(Error::Definition(parsed.diagnostics));
     };

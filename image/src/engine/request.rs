@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::definition;
 use crate::oci::{Credentials, Registries};
 use crate::sandbox::{Identity, Network};
 
@@ -47,6 +48,8 @@ pub struct Settings {
 pub struct Request {
     /// The definition's text.
     pub definition: Vec<u8>,
+    /// How it is read: its build arguments, and how strictly.
+    pub definition_options: definition::Options,
     /// Its name in messages, usually its path.
     pub name: String,
     /// Where `%files` and `localimage` find their sources.

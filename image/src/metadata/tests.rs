@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -10,14 +9,14 @@ use super::{
     BaseKind, InspectFacts, MetadataOfStage, OciConfig, build_date, install_apps, install_base,
     install_oci_config, install_stage, post_with_apps,
 };
-use crate::definition::{Definition, parse};
+use crate::definition::{Definition, Options, parse};
 
 const HELLO_ELF: [u8; 20] = [
     0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 183, 0,
 ];
 
 fn definition(text: &str) -> Definition {
-    let parsed = parse(text.as_bytes(), &BTreeMap::new());
+    let parsed = parse(text.as_bytes(), &Options::default());
     parsed
         .definition
         .unwrap_or_else(|| panic!("{:?}", parsed.diagnostics))

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use cooperage_image::oci::{Credentials, Registries};
 use cooperage_image::sandbox::{Identity, Network};
-use cooperage_image::{Cancel, Context, Engine, Error, FailureKind, Limits, Request, Settings};
+use cooperage_image::{
+    Cancel, Context, Engine, Error, FailureKind, Limits, Request, Settings, definition,
+};
 
 use crate::Case;
 use crate::machine::IDENTITIES;
@@ -81,6 +83,7 @@ fn settings(identity: Identity, folder: &Path) -> Settings {
 fn build(engine: &Engine, folder: &Path) -> PathBuf {
     let request = Request {
         definition: RECIPE.as_bytes().to_vec(),
+        definition_options: definition::Options::default(),
         name: "Singularity".to_owned(),
         context: Context::Anywhere {
             folder: folder.to_owned(),
