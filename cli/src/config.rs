@@ -122,6 +122,14 @@ pub(crate) fn account_files() -> Vec<PathBuf> {
     .collect()
 }
 
+/// Address of the Docker engine: Apptainer's variable first, then Docker's own.
+pub(crate) fn docker_engine() -> String {
+    ["APPTAINER_DOCKER_HOST", "DOCKER_HOST"]
+        .into_iter()
+        .find_map(text)
+        .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+}
+
 /// The caller's variables, of which the engine passes some on to scripts.
 pub(crate) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()

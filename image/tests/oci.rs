@@ -179,7 +179,7 @@ fn fetch_with(
     cache: &Path,
 ) -> Result<FetchedImage, Error> {
     let reference: Reference = reference.parse().unwrap();
-    let platform = Platform::linux("amd64");
+    let platform: Platform = "amd64".parse().unwrap();
     let wanted = Fetch {
         reference: &reference,
         platform: &platform,

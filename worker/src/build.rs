@@ -175,6 +175,8 @@ impl Making<'_> {
             limits: limits(assignment.limits),
             credentials: Credentials::default(),
             account_files: Vec::new(),
+            platform: None,
+            docker_engine: None,
             epoch: Some(assignment.commit_time),
         })
     }

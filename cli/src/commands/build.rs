@@ -87,6 +87,8 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         limits: Limits::default(),
         credentials: config::registry_credentials(),
         account_files: config::account_files(),
+        platform: None,
+        docker_engine: Some(config::docker_engine()),
         epoch: config::source_date_epoch()?,
     })
 }

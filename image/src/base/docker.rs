@@ -10,7 +10,7 @@ use super::{Base, Bootstrapper};
 use crate::definition::Docker;
 use crate::error::Error;
 use crate::metadata::BaseKind;
-use crate::oci::{self, Accounts, Fetch, FetchedImage, HeaderAccount, Platform, Reference};
+use crate::oci::{self, Accounts, Fetch, FetchedImage, HeaderAccount, Reference};
 
 /// Fetches the image's layers and puts them over each other.
 pub(super) fn bootstrap(
@@ -58,9 +58,10 @@ fn fetch(bootstrapper: &Bootstrapper<'_>, docker: &Docker) -> Result<FetchedImag
         }),
         files: bootstrapper.request.account_files.clone(),
     };
+    let platform = bootstrapper.platform();
     let wanted = Fetch {
         reference: &reference,
-        platform: &Platform::host(),
+        platform: &platform,
         registries: &bootstrapper.settings.registries,
         accounts: &accounts,
         cache: &bootstrapper.settings.cache,

@@ -12,6 +12,7 @@ use crate::engine::{Cancel, Event, Request, Settings, passed_on};
 use crate::error::Error;
 use crate::inside::{Reply, Task};
 use crate::metadata::{BaseKind, OciConfig};
+use crate::oci::Platform;
 use crate::sandbox::{Streams, Workspace};
 
 pub(crate) use localimage::read_tree;
@@ -109,6 +110,12 @@ fn from_packages(
 impl Bootstrapper<'_> {
     pub(crate) fn say(&self, line: &str) {
         (self.events)(Event::Info(line));
+    }
+
+    /// The machine that the image is for.
+    pub(crate) fn platform(&self) -> Platform {
+        let wanted = self.request.platform.clone();
+        wanted.unwrap_or_else(Platform::host)
     }
 
     /// Puts a layer over the root file system.

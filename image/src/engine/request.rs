@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::definition;
-use crate::oci::{Credentials, Registries};
+use crate::oci::{Credentials, Platform, Registries};
 use crate::sandbox::{Identity, Network};
 
 /// Variables that scripts see as the caller has them: the terminal and the way to the network.
@@ -66,6 +66,11 @@ pub struct Request {
     pub credentials: Credentials,
     /// Files of accounts in the form of Docker's `config.json`; missing ones are passed over.
     pub account_files: Vec<PathBuf>,
+    /// The machine that the image is for; this one if there is none.
+    pub platform: Option<Platform>,
+    /// Address of the Docker engine (`unix:///PATH`, `tcp://HOST:PORT`) that `docker-daemon` asks.
+    /// Strangers' definitions have none: its images are not theirs.
+    pub docker_engine: Option<String>,
     /// Time of everything that has a time, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub epoch: Option<i64>,
 }

@@ -112,10 +112,11 @@ pub(super) fn choose<'a>(
             .is_some_and(Described::is_attestation)
     };
     let mut images = entries.iter().filter(is_image);
-    if let Some(found) = images
-        .clone()
-        .find(|entry| platform.matches(entry.platform.as_ref()))
-    {
+    let fitting = images.clone().filter_map(|entry| {
+        let distance = platform.distance(entry.platform.as_ref())?;
+        (!entry.is_index() || entry.platform.is_some()).then_some((distance, entry))
+    });
+    if let Some((_, found)) = fitting.min_by_key(|(distance, _)| *distance) {
         return Ok(found);
     }
     // An index in an index has no platform of its own; it is the only other place to look.
@@ -246,12 +247,12 @@ mod tests {
             r#""size":3,"platform":{"os":"linux","architecture":"amd64"}"#,
         ]);
 
-        assert_eq!(choose(&entries, &Platform::linux("amd64")).unwrap().size, 3);
+        assert_eq!(choose(&entries, &"amd64".parse().unwrap()).unwrap().size, 3);
         assert_eq!(
-            choose(&entries, &Platform::linux("aarch64")).unwrap().size,
+            choose(&entries, &"aarch64".parse().unwrap()).unwrap().size,
             2
         );
-        let error = choose(&entries, &Platform::linux("riscv64"))
+        let error = choose(&entries, &"riscv64".parse().unwrap())
             .unwrap_err()
             .to_string();
         assert!(error.contains("linux/arm64/v8, linux/amd64"), "{error}");
@@ -261,7 +262,7 @@ mod tests {
     fn an_index_in_an_index_is_looked_into() {
         let entries = index(&[r#""mediaType":"application/vnd.oci.image.index.v1+json","size":7"#]);
 
-        assert_eq!(choose(&entries, &Platform::linux("s390x")).unwrap().size, 7);
+        assert_eq!(choose(&entries, &"s390x".parse().unwrap()).unwrap().size, 7);
     }
 
     #[test]

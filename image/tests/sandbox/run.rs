@@ -94,6 +94,8 @@ fn build(engine: &Engine, folder: &Path) -> PathBuf {
         limits: Limits::default(),
         credentials: Credentials::default(),
         account_files: Vec::new(),
+        platform: None,
+        docker_engine: None,
         epoch: None,
     };
     let built = engine.build(&request, &|_| {}, &Cancel::default());
