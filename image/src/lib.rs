@@ -3,7 +3,7 @@
 //!
 //! The line through the crate: [`definition`] parses, [`base`] bootstraps the root file system
 //! (from [`oci`] registries and other sources), [`sandbox`] runs the scripts, [`metadata`] writes
-//! `/.singularity.d`, [`squashfs`] packs the tree and [`sif`] wraps it. [`Engine::build`] is that
+//! `/.singularity.d`, [`squashfs`] packs the tree and [`sif`] wraps it; [`ext3`] reads older images. [`Engine::build`] is that
 //! line as one function.
 //!
 //! A program that uses this crate calls [`sandbox::enter_if_asked`] first thing in `main`, before
@@ -14,6 +14,7 @@ mod cancellable;
 pub mod definition;
 mod engine;
 mod error;
+pub mod ext3;
 pub mod files;
 pub mod inside;
 pub mod layer;

@@ -24,6 +24,7 @@ mod whiteout;
 pub use apply::{Applied, Options, apply};
 pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
+pub(crate) use pax::push_record;
 pub use stream::{StreamOptions, TreeSummary, stream_tree};
 
 /// Extended attributes, name and value.

@@ -13,6 +13,7 @@ use tar::{EntryType, Header};
 
 use super::error::Error;
 use super::ledger::{Device, DeviceKind, Ledger, Record, status};
+use super::pax::push_record;
 use super::{Xattrs, is_foreign_xattr};
 
 /// How a tree is written.
@@ -371,15 +372,4 @@ fn extended_records(entry: &Entry<'_>, name: &[u8]) -> Vec<u8> {
         );
     }
     records
-}
-
-/// A record's length counts its own digits.
-fn push_record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    let rest = key.len() + value.len() + 3;
-    let mut length = rest + 1;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
-    }
-    records.extend_from_slice(format!("{length} ").as_bytes());
-    records.extend_from_slice(&[key, b"=", value, b"\n"].concat());
 }
