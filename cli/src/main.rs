@@ -6,14 +6,16 @@ mod definition_args;
 mod demo;
 mod exit;
 mod follow;
+mod help;
 mod hub;
 mod output;
+mod progress;
 mod up;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::Command;
@@ -38,7 +40,10 @@ struct Cli {
 
 fn main() -> ExitCode {
     cooperage_image::sandbox::enter_if_asked();
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&command_line().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     start_logging();
     // It fails only when one is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -50,6 +55,11 @@ fn main() -> ExitCode {
             exit::code_of(&error)
         }
     }
+}
+
+/// The command line as it is shown and completed.
+fn command_line() -> clap::Command {
+    help::grouped(Cli::command())
 }
 
 fn start_logging() {
@@ -66,8 +76,6 @@ fn start_logging() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -83,8 +91,8 @@ mod tests {
             }
         }
 
-        Cli::command().debug_assert();
+        command_line().debug_assert();
 
-        check(&Cli::command());
+        check(&command_line());
     }
 }

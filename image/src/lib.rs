@@ -11,6 +11,7 @@
 
 pub mod base;
 mod cancellable;
+pub mod classic;
 pub mod definition;
 mod engine;
 mod error;

@@ -10,12 +10,9 @@ use cooperage_image::{
 
 use crate::config::{self, RegistryArgs};
 use crate::definition_args::DefinitionArgs;
+use crate::progress::{ProgressArgs, Voice};
 use crate::up::signals;
 use crate::{exit, output};
-
-mod progress;
-
-use progress::Display;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -42,6 +39,8 @@ pub(crate) struct Args {
     reading: DefinitionArgs,
     #[command(flatten)]
     registries: RegistryArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -57,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let cancel = Cancel::default();
     cancel_on_signals(&cancel)?;
 
-    let display = Display::on_stderr();
+    let display = args.progress.display(Voice::Engine);
     let built = engine.build(&request, &|event| display.show(&event), &cancel);
     display.finish();
     match built {

@@ -5,7 +5,10 @@ mod builds;
 mod cancel;
 mod check;
 mod collection;
+mod completion;
+mod create;
 mod logs;
+mod man;
 mod serve;
 mod with_parent;
 mod work;
@@ -44,6 +47,12 @@ pub(crate) enum Command {
     Build(build::Args),
     /// Check a definition without building it.
     Check(check::Args),
+    /// Create an empty image that can be written to.
+    Create(create::Args),
+    /// Print what makes a shell complete command lines.
+    Completion(completion::Args),
+    /// Write the pages of the manual.
+    Man(man::Args),
     /// Run a program that ends when its parent does.
     #[command(hide = true)]
     WithParent(with_parent::Args),
@@ -63,6 +72,9 @@ impl Command {
             Self::Worker(command) => worker::run(command),
             Self::Build(args) => build::run(&args),
             Self::Check(args) => check::run(&args),
+            Self::Create(args) => create::run(&args),
+            Self::Completion(args) => completion::run(&args),
+            Self::Man(args) => man::run(&args),
             Self::WithParent(args) => with_parent::run(&args),
         }
     }

@@ -1,0 +1,12 @@
+//! The images of Singularity 2 and the commands that write into them: an ext3 file system behind a
+//! line of text, as large as it was made, or a plain folder.
+//!
+//! Nothing is mounted: a file system is made from a tree by `mke2fs`, as any user, and an image is
+//! replaced when its successor is complete.
+
+mod create;
+mod file_system;
+mod replace;
+
+pub use self::create::{Create, create};
+pub use self::file_system::LAUNCH_LINE;
