@@ -66,17 +66,43 @@ pub fn copy(
     }
 }
 
-/// Opens one file of the context for reading.
-pub fn open(context: &Context, path: &str) -> Result<File, Error> {
+/// What a path of the context leads to, open for reading.
+#[derive(Debug)]
+pub enum Found {
+    /// A file.
+    File(File),
+    /// A folder.
+    Folder(File),
+}
+
+/// Opens a file or a folder of the context.
+pub fn find(context: &Context, path: &str) -> Result<Found, Error> {
     let sources = Sources::new(context)?;
     let found = sources.literal(path);
+    let open = || sources.open(&found).map_err(Error::io("opening", path));
     match sources.kind(&found) {
-        Ok(Kind::File) => sources.open(&found).map_err(Error::io("opening", path)),
-        Ok(_) => Err(Error::Base {
+        Ok(Kind::File) => open().map(Found::File),
+        Ok(Kind::Folder) => open().map(Found::Folder),
+        Ok(Kind::Special) => Err(neither(path)),
+        Err(error) => Err(sources.missing(path, &error)),
+    }
+}
+
+/// Opens one file of the context for reading.
+pub fn open(context: &Context, path: &str) -> Result<File, Error> {
+    match find(context, path)? {
+        Found::File(file) => Ok(file),
+        Found::Folder(_) => Err(Error::Base {
             message: format!("{path} is not a file"),
             help: None,
         }),
-        Err(error) => Err(sources.missing(path, &error)),
+    }
+}
+
+fn neither(path: &str) -> Error {
+    Error::Base {
+        message: format!("{path} is neither a file nor a folder"),
+        help: None,
     }
 }
 
@@ -169,10 +195,7 @@ fn add<W: Write>(
 ) -> Result<(), Error> {
     match sources.kind(path).map_err(Error::io("reading", path))? {
         Kind::File => add_file(sources, builder, path, name),
-        Kind::Special => Err(Error::Base {
-            message: format!("%files: {} is neither a file nor a folder", path.display()),
-            help: None,
-        }),
+        Kind::Special => Err(neither(&format!("%files: {}", path.display()))),
         Kind::Folder => {
             let folder = sources.open(path).map_err(Error::io("opening", path))?;
             let metadata = folder.metadata().map_err(Error::io("reading", path))?;

@@ -2,6 +2,8 @@
 
 pub mod debootstrap;
 mod docker;
+mod folder;
+mod image_file;
 mod localimage;
 
 use std::io::Read;
@@ -15,7 +17,7 @@ use crate::metadata::{BaseKind, OciConfig};
 use crate::oci::Platform;
 use crate::sandbox::{Streams, Workspace};
 
-pub(crate) use localimage::read_tree;
+pub(crate) use image_file::read_tree;
 
 /// What a base brings along besides its files.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub(crate) fn bootstrap(
     match bootstrap {
         Bootstrap::Docker(docker) => docker::bootstrap(bootstrapper, docker),
         Bootstrap::Debootstrap(release) => from_packages(bootstrapper, release),
-        Bootstrap::LocalImage(image) => localimage::bootstrap(bootstrapper, &image.from),
+        Bootstrap::LocalImage(image) => localimage::bootstrap(bootstrapper, image),
         Bootstrap::Scratch => Ok(Base::default()),
         other => Err(unsupported(other)),
     }

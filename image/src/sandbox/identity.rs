@@ -110,6 +110,15 @@ impl Mapping {
         self.rest.is_none()
     }
 
+    /// Whether a user of the machine is mapped.
+    pub(super) fn has_user(&self, uid: u32) -> bool {
+        let is_in_rest = |(uids, _): (Extent, Extent)| {
+            uid.checked_sub(uids.first)
+                .is_some_and(|index| index < uids.count)
+        };
+        uid == self.root.0 || self.rest.is_some_and(is_in_rest)
+    }
+
     /// The user and group that a helper has to become before it makes the namespace.
     pub(super) fn outer(&self) -> Option<(u32, u32)> {
         (self.writer == Writer::Root).then_some(self.root)

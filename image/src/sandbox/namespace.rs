@@ -63,6 +63,11 @@ impl Namespace {
         self.mapping.is_single()
     }
 
+    /// Whether a user of the machine is one of the users inside.
+    pub(crate) fn has_user(&self, uid: u32) -> bool {
+        self.mapping.has_user(uid)
+    }
+
     /// Does a task with `folder` as the root directory, out of which no path leads.
     pub fn perform(
         &self,
