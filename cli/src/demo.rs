@@ -14,7 +14,7 @@ use cooperage_image::oci::Registries;
 use cooperage_image::sandbox::{Identity, Network};
 use cooperage_image::{Cancel, Engine, Settings};
 use cooperage_protocol::admin::{AddedCollection, Build, NewCollection};
-use cooperage_protocol::{BuildState, CollectionName};
+use cooperage_protocol::{BuildState, CollectionName, Mode};
 use reqwest::Method;
 
 use crate::commands::tell_end;
@@ -99,6 +99,7 @@ fn connect(
         clone_url: clone_url.to_owned(),
         name,
         max_running: None,
+        mode: Mode::Modern,
     };
     let added = hub.add_collection(&collection)?;
     write_secret(&file, &serde_json::to_string(&added)?)?;

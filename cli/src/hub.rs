@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, NewCollection, NewWorker,
-    Problem, Worker,
+    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange,
+    NewCollection, NewWorker, Problem, Worker,
 };
 use cooperage_protocol::{BuildId, CollectionName};
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -114,6 +114,15 @@ impl Hub {
 
     pub(crate) fn collections(&self) -> Result<Vec<Collection>> {
         self.json(self.request(Method::GET, "/api/collections"))
+    }
+
+    pub(crate) fn change_collection(
+        &self,
+        name: &CollectionName,
+        change: &CollectionChange,
+    ) -> Result<Collection> {
+        let path = format!("/api/collections/{name}");
+        self.json(self.request(Method::PATCH, &path).json(change))
     }
 
     pub(crate) fn remove_collection(&self, name: &CollectionName) -> Result<()> {

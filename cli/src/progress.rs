@@ -54,12 +54,20 @@ impl Display {
     pub(crate) fn show(&self, event: &Event<'_>) {
         match event {
             Event::Warning(text) => self.tell(format!("WARNING: {text}\n").as_bytes()),
+            Event::Diagnostic(diagnostic) => {
+                self.tell(format!("WARNING: {}\n", diagnostic.message).as_bytes());
+            }
             _ if self.quiet => {}
             Event::Phase(_) => {}
             Event::Info(text) => self.say(text),
             Event::Output(bytes) => self.tell(bytes),
             Event::Progress(progress) => self.advance(progress),
         }
+    }
+
+    /// Shows a diagnostic with its line.
+    pub(crate) fn explain(&self, rendered: &str) {
+        self.tell(rendered.as_bytes());
     }
 
     /// Takes the bars away.

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `POST /api/collections` | [`NewCollection`] | 201 [`AddedCollection`]; 409 when the name is taken |
 //! | `GET /api/collections` | – | 200 array of [`Collection`] |
+//! | `PATCH /api/collections/{owner}/{repo}` | [`CollectionChange`] | 200 [`Collection`] |
 //! | `DELETE /api/collections/{owner}/{repo}` | – | 204 |
 //! | `POST /api/collections/{owner}/{repo}/builds` | [`BuildOnDemand`] | 202 array of [`Build`] |
 //! | `GET /api/builds?collection=OWNER/REPO&limit=N` | – | 200 array of [`Build`], newest first |
@@ -23,7 +24,7 @@ use std::num::NonZeroU16;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildId, BuildState, CollectionName, Digest, Failure, Tag};
+use crate::{BuildId, BuildState, CollectionName, Diagnostic, Digest, Failure, Mode, Tag};
 
 /// Connects a git repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,20 @@ pub struct NewCollection {
     /// How many of its builds may run at the same time; the hub's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_running: Option<NonZeroU16>,
+    /// Which grammar its definitions are read with.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// Changes settings of a collection; what is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionChange {
+    /// How many of its builds may run at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_running: Option<NonZeroU16>,
+    /// Which grammar its definitions are read with, from the next build on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
 }
 
 /// A repository was connected: what to enter at the forge.
@@ -55,6 +70,9 @@ pub struct Collection {
     pub name: CollectionName,
     /// Where it is cloned from.
     pub clone_url: String,
+    /// Which grammar its definitions are read with.
+    #[serde(default)]
+    pub mode: Mode,
     /// Tags that point at an image.
     pub tags: Vec<Tag>,
     /// Time of the newest image.
@@ -88,6 +106,9 @@ pub struct Build {
     pub attempt: i32,
     /// Why it has no image, when it failed or was cancelled.
     pub failure: Option<Failure>,
+    /// What its last attempt told of the definition, in the order of lines.
+    #[serde(default)]
+    pub diagnostics: Vec<Diagnostic>,
     /// Its image, when it succeeded.
     pub image: Option<BuiltImage>,
     /// When it was queued.

@@ -9,9 +9,11 @@ pub mod digest;
 pub mod ids;
 pub mod image;
 pub mod names;
+pub mod recipe;
 pub mod worker;
 
 pub use build::{BuildState, Failure, FailureKind};
 pub use digest::Digest;
 pub use ids::{BuildId, CollectionId, DeliveryId, ImageId, UserId, WorkerId};
 pub use names::{CollectionName, Tag};
+pub use recipe::{Diagnostic, Mode, Severity};

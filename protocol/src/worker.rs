@@ -6,6 +6,7 @@
 //! | `POST /worker/builds/{id}/{attempt}/heartbeat` | – | 200 [`Lease`] |
 //! | `PUT /worker/builds/{id}/{attempt}/log/{number}` | bytes of the log | 204; chunks count from 0, repeating one is harmless |
 //! | `POST /worker/builds/{id}/{attempt}/phases` | [`PhaseStarted`] | 204 |
+//! | `PUT /worker/builds/{id}/{attempt}/diagnostics` | array of [`Diagnostic`](crate::Diagnostic) | 204; all that are known so far, in place of what was told before |
 //! | `GET /worker/builds/{id}/{attempt}/context` | – | 200 tar of the repository at the commit |
 //! | `PUT /worker/builds/{id}/{attempt}/objects/{digest}` | bytes of the object | 201, or 422 when the digest is another |
 //! | `POST /worker/builds/{id}/{attempt}/finish` | [`Outcome`] | 204 |
@@ -16,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::{ImageFacts, Layout};
-use crate::{BuildId, CollectionName, Digest, Failure, Tag};
+use crate::{BuildId, CollectionName, Digest, Failure, Mode, Tag};
 
 /// Asks for a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Assignment {
     pub commit_time: i64,
     /// Path of the definition file in the repository, slashes between folders.
     pub recipe: String,
+    /// Which grammar of definitions the collection is built with.
+    #[serde(default)]
+    pub mode: Mode,
     /// Limits of this build.
     pub limits: Limits,
 }

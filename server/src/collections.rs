@@ -1,7 +1,7 @@
 //! How is a repository connected, and disconnected?
 
 use cooperage_protocol::CollectionName;
-use cooperage_protocol::admin::{AddedCollection, NewCollection};
+use cooperage_protocol::admin::{AddedCollection, CollectionChange, NewCollection};
 use url::Url;
 
 use crate::db::collections::{self, Collection};
@@ -44,6 +44,7 @@ pub async fn add_collection(hub: &Hub, new: &NewCollection) -> Result<AddedColle
         clone_url: &new.clone_url,
         webhook_secret: &secret,
         max_running: new.max_running,
+        mode: new.mode,
     };
     let Some(id) = collections::insert(&hub.db, &row).await? else {
         return Err(Error::Conflict(format!(
@@ -57,6 +58,17 @@ pub async fn add_collection(hub: &Hub, new: &NewCollection) -> Result<AddedColle
         webhook_url: hub.config.url(&format!("/webhooks/{}", github::NAME)),
         secret,
     })
+}
+
+/// Changes settings of a collection, from its next build on.
+pub async fn change_collection(
+    hub: &Hub,
+    name: &CollectionName,
+    change: &CollectionChange,
+) -> Result<(), Error> {
+    let collection = find(hub, name).await?;
+    collections::change(&hub.db, collection.id, change).await?;
+    Ok(())
 }
 
 /// Disconnects a repository: its builds, images and tags are gone.

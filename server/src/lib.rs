@@ -26,7 +26,7 @@ pub mod store;
 mod tests;
 pub mod workers;
 
-pub use collections::{add_collection, remove_collection};
+pub use collections::{add_collection, change_collection, remove_collection};
 pub use config::Config;
 pub use error::Error;
 pub use on_demand::{build_on_demand, replay_delivery};

@@ -125,6 +125,7 @@ fn assignment(hub: &Hub, leased: leases::Leased) -> Result<Assignment, Error> {
         commit: leased.commit,
         commit_time: leased.commit_time.timestamp(),
         recipe: leased.recipe,
+        mode: leased.mode.parse().map_err(anyhow::Error::from)?,
         limits: limits(&hub.config.limits),
     })
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cooperage_protocol::Digest;
 use cooperage_protocol::worker::{Assignment, Outcome, PhaseStarted};
+use cooperage_protocol::{Diagnostic, Digest};
 use reqwest::{Method, RequestBuilder, Response, header};
 use tokio_util::io::ReaderStream;
 
@@ -85,6 +85,13 @@ impl Attempt {
         };
         self.call(|| Ok(self.request(Method::POST, "phases").json(&phase)))
             .await?;
+        Ok(())
+    }
+
+    /// Tells all that is known of the definition so far.
+    pub(crate) async fn diagnose(&self, diagnostics: &[Diagnostic]) -> Result<(), AttemptError> {
+        let put = || Ok(self.request(Method::PUT, "diagnostics").json(diagnostics));
+        self.call(put).await?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cooperage_image::oci::Credentials;
 use cooperage_image::{BuiltImage, Context, Error, Limits, Request, definition};
 use cooperage_protocol::worker::{Assignment, FinishedImage, Outcome};
-use cooperage_protocol::{Digest, Failure, FailureKind, worker as protocol};
+use cooperage_protocol::{Digest, Failure, FailureKind, Mode, worker as protocol};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(worker: &Worker, assignment: Assignment, stopping: &Canc
 }
 
 async fn make_and_tell(worker: &Worker, attempt: &Attempt, assignment: &Assignment) {
-    let (report, phases) = Report::new(assignment.limits.log_bytes);
+    let (report, steps) = Report::new(assignment.limits.log_bytes);
     let making = Making {
         worker,
         attempt,
@@ -74,7 +74,7 @@ async fn make_and_tell(worker: &Worker, attempt: &Attempt, assignment: &Assignme
     };
     let reporting = async {
         tokio::select! {
-            told = report.forward(attempt, phases) => told,
+            told = report.forward(attempt, steps) => told,
             () = shutdown_grace(attempt) => Err(AttemptError::Lost),
         }
     };
@@ -163,7 +163,10 @@ impl Making<'_> {
             .unwrap_or(Path::new(""));
         Ok(Request {
             definition: context::read_recipe(&root, &assignment.recipe)?,
-            definition_options: definition::Options::default(),
+            definition_options: definition::Options {
+                mode: mode(assignment.mode),
+                ..definition::Options::default()
+            },
             name: assignment.recipe.clone(),
             context: Context::Confined {
                 folder: root.join(recipe_folder),
@@ -243,6 +246,13 @@ fn no_context(error: &ContextError) -> Unfinished {
 
 fn failed(failure: Failure) -> Unfinished {
     Unfinished::Failed(failure)
+}
+
+fn mode(mode: Mode) -> definition::Mode {
+    match mode {
+        Mode::Modern => definition::Mode::Modern,
+        Mode::Lenient => definition::Mode::Lenient,
+    }
 }
 
 fn limits(limits: protocol::Limits) -> Limits {

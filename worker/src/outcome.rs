@@ -1,9 +1,9 @@
 //! How the engine's results and errors are told to the hub.
 
-use cooperage_image::{BuiltImage, Error, Facts, FailureKind as EngineKind};
+use cooperage_image::{BuiltImage, Error, Facts, FailureKind as EngineKind, definition};
 use cooperage_protocol::image::{Base, ImageFacts, Layout};
 use cooperage_protocol::worker::FinishedImage;
-use cooperage_protocol::{Digest, Failure, FailureKind};
+use cooperage_protocol::{Diagnostic, Digest, Failure, FailureKind, Severity};
 
 use crate::attempt::AttemptError;
 use crate::context::ContextError;
@@ -32,6 +32,22 @@ fn facts(facts: Facts) -> ImageFacts {
         base: facts
             .base
             .map(|(reference, digest)| Base { reference, digest }),
+    }
+}
+
+/// What the engine tells of a definition.
+pub(crate) fn diagnostic(diagnostic: &definition::Diagnostic) -> Diagnostic {
+    Diagnostic {
+        severity: match diagnostic.severity {
+            definition::Severity::Error => Severity::Error,
+            definition::Severity::Warning => Severity::Warning,
+        },
+        code: diagnostic.code.to_owned(),
+        message: diagnostic.message.clone(),
+        help: diagnostic.help.clone(),
+        line: diagnostic.line,
+        column: diagnostic.column,
+        length: diagnostic.length,
     }
 }
 

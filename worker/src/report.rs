@@ -3,51 +3,69 @@
 use std::sync::Arc;
 
 use cooperage_image::{BuiltImage, Cancel, Error, Event, Request, definition};
-use cooperage_protocol::Failure;
+use cooperage_protocol::{Diagnostic, Failure};
 use tokio::sync::mpsc;
 
 use crate::Build;
 use crate::attempt::{Attempt, AttemptError};
 use crate::log::Log;
+use crate::outcome;
 
 /// Where the engine's events go.
 #[derive(Clone)]
 pub(crate) struct Report {
     log: Arc<Log>,
-    phases: mpsc::UnboundedSender<Step>,
+    steps: mpsc::UnboundedSender<Step>,
 }
 
-/// What the phases' queue holds.
+/// What is told to the hub besides the log.
 pub(crate) enum Step {
     Begun(&'static str),
+    Diagnosed(Diagnostic),
     End,
 }
 
+/// How many steps are taken from the queue at once.
+const MOST_STEPS: usize = 100;
+
 impl Report {
     pub(crate) fn new(log_bytes: u64) -> (Self, mpsc::UnboundedReceiver<Step>) {
-        let (phases, begun) = mpsc::unbounded_channel();
+        let (steps, taken) = mpsc::unbounded_channel();
         (
             Self {
                 log: Arc::new(Log::new(log_bytes)),
-                phases,
+                steps,
             },
-            begun,
+            taken,
         )
     }
 
     pub(crate) fn phase(&self, name: &'static str) {
-        // Nobody listens any more only when the attempt is over.
-        drop(self.phases.send(Step::Begun(name)));
+        self.tell(Step::Begun(name));
     }
 
-    fn event(&self, event: &Event<'_>, cancel: &Cancel) {
+    fn tell(&self, step: Step) {
+        // Nobody listens any more only when the attempt is over.
+        drop(self.steps.send(step));
+    }
+
+    fn event(&self, request: &Request, event: &Event<'_>, cancel: &Cancel) {
         match event {
             Event::Phase(phase) => self.phase(phase.as_str()),
             Event::Info(text) => self.log.line("INFO:    ", text, cancel),
             Event::Warning(text) => self.log.line("WARNING: ", text, cancel),
+            Event::Diagnostic(diagnostic) => self.diagnosed(request, diagnostic, cancel),
             Event::Output(bytes) => self.log.output(bytes, cancel),
             Event::Progress(_) => {}
         }
+    }
+
+    /// Tells of a diagnostic in the log, and where its line is shown.
+    fn diagnosed(&self, request: &Request, diagnostic: &definition::Diagnostic, cancel: &Cancel) {
+        let text = String::from_utf8_lossy(&request.definition);
+        let shown = definition::render(diagnostic, &request.name, &text);
+        self.log.line("", shown.trim_end_matches('\n'), cancel);
+        self.tell(Step::Diagnosed(outcome::diagnostic(diagnostic)));
     }
 
     /// Says in the log why there is no image, and ends log and phases.
@@ -61,28 +79,53 @@ impl Report {
             }
         }
         self.log.close();
-        drop(self.phases.send(Step::End));
+        self.tell(Step::End);
     }
 
-    /// Sends log and phases to the hub until both have ended.
+    /// Sends log and steps to the hub until both have ended.
     pub(crate) async fn forward(
         &self,
         attempt: &Attempt,
-        mut phases: mpsc::UnboundedReceiver<Step>,
+        steps: mpsc::UnboundedReceiver<Step>,
     ) -> Result<(), AttemptError> {
-        let phases = async {
-            while let Some(Step::Begun(name)) = phases.recv().await {
-                match attempt.start_phase(name).await {
-                    Err(AttemptError::Refused(reason)) => {
-                        tracing::warn!(reason, "phase {name} is not recorded");
-                    }
-                    told => told?,
-                }
-            }
-            Ok(())
-        };
-        tokio::try_join!(self.log.ship(attempt), phases)?;
+        tokio::try_join!(self.log.ship(attempt), forward_steps(attempt, steps))?;
         Ok(())
+    }
+}
+
+async fn forward_steps(
+    attempt: &Attempt,
+    mut steps: mpsc::UnboundedReceiver<Step>,
+) -> Result<(), AttemptError> {
+    let mut diagnostics = Vec::new();
+    let mut taken = Vec::new();
+    loop {
+        let known = diagnostics.len();
+        let mut has_ended = steps.recv_many(&mut taken, MOST_STEPS).await == 0;
+        for step in taken.drain(..) {
+            match step {
+                Step::Begun(name) => unless_refused(attempt.start_phase(name).await)?,
+                Step::Diagnosed(diagnostic) => diagnostics.push(diagnostic),
+                Step::End => has_ended = true,
+            }
+        }
+        if diagnostics.len() > known {
+            unless_refused(attempt.diagnose(&diagnostics).await)?;
+        }
+        if has_ended {
+            return Ok(());
+        }
+    }
+}
+
+/// What the hub does not want to know is no reason to stop telling the rest.
+fn unless_refused(told: Result<(), AttemptError>) -> Result<(), AttemptError> {
+    match told {
+        Err(AttemptError::Refused(reason)) => {
+            tracing::warn!(reason, "a step of a build is not recorded");
+            Ok(())
+        }
+        told => told,
     }
 }
 
@@ -93,12 +136,11 @@ pub(crate) fn build_and_explain(
     report: &Report,
     cancel: &Cancel,
 ) -> Result<BuiltImage, Error> {
-    let built = engine(request, &|event| report.event(&event, cancel), cancel);
+    let events = |event: Event<'_>| report.event(request, &event, cancel);
+    let built = engine(request, &events, cancel);
     if let Err(Error::Definition(diagnostics)) = &built {
-        let text = String::from_utf8_lossy(&request.definition);
         for diagnostic in diagnostics {
-            let shown = definition::render(diagnostic, &request.name, &text);
-            report.log.line("", shown.trim_end_matches('\n'), cancel);
+            report.diagnosed(request, diagnostic, cancel);
         }
     }
     built

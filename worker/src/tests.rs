@@ -12,9 +12,11 @@ use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cooperage_image::oci::Registries;
 use cooperage_image::sandbox::{Identity, Network};
-use cooperage_image::{BuiltImage, Cancel, Error as EngineError, Event, Facts, Phase, Request};
+use cooperage_image::{
+    BuiltImage, Cancel, Error as EngineError, Event, Facts, Phase, Request, definition,
+};
 use cooperage_protocol::worker::{Assignment, Lease, Limits, Outcome};
-use cooperage_protocol::{BuildId, Digest, FailureKind, Tag};
+use cooperage_protocol::{BuildId, Diagnostic, Digest, FailureKind, Mode, Severity, Tag};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,7 @@ struct Told {
     assignment: Option<Assignment>,
     log: BTreeMap<u32, Vec<u8>>,
     phases: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
     objects: BTreeMap<String, Vec<u8>>,
     outcome: Option<Outcome>,
     released: bool,
@@ -87,6 +90,7 @@ fn attempt_call(told: &mut Told, parts: &[&str], headers: &HeaderMap, body: &Byt
             let phase: serde_json::Value = serde_json::from_slice(body).unwrap();
             told.phases.push(phase["name"].as_str().unwrap().to_owned());
         }
+        ["diagnostics"] => told.diagnostics = serde_json::from_slice(body).unwrap(),
         ["objects", digest] => {
             assert_eq!(headers["content-length"], body.len().to_string());
             if Digest::of(body).to_string() != **digest {
@@ -125,6 +129,7 @@ fn assignment() -> Assignment {
         commit: "c0ffee".to_owned(),
         commit_time: 1_600_000_000,
         recipe: "tools/Singularity".to_owned(),
+        mode: Mode::Modern,
         limits: Limits {
             seconds: 60,
             memory_bytes: 1 << 30,
@@ -401,4 +406,38 @@ async fn a_wrong_token_ends_the_worker() {
     let ended = running.ended.await.unwrap();
 
     assert!(matches!(ended, Err(Error::Unauthorized(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_definition_is_told_with_its_places_and_in_the_log() {
+    let diagnostic = |severity, code, line| definition::Diagnostic {
+        severity,
+        code,
+        message: format!("{code} is meant"),
+        help: None,
+        line,
+        column: 1,
+        length: 9,
+    };
+    let build = move |_: &Request, events: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| {
+        let warning = diagnostic(definition::Severity::Warning, "odd", 1);
+        events(Event::Diagnostic(&warning));
+        let error = diagnostic(definition::Severity::Error, "wrong", 2);
+        Err(EngineError::Definition(vec![error]))
+    };
+    let running = start(with_one_build(), Arc::new(build)).await;
+
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    let places = told.diagnostics.iter();
+    let places: Vec<_> = places.map(|told| (told.severity, told.line)).collect();
+    assert_eq!(places, [(Severity::Warning, 1), (Severity::Error, 2)]);
+    let log: Vec<u8> = told.log.into_values().flatten().collect();
+    let log = String::from_utf8(log).unwrap();
+    assert!(
+        log.starts_with("warning[odd]: odd is meant\n --> tools/Singularity:1:1\n"),
+        "{log}"
+    );
+    assert!(log.contains("error[wrong]: wrong is meant"), "{log}");
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use cooperage_image::{
-    BuiltImage, Cancel, Context, Engine, Error, Limits, Request, Settings, definition,
+    BuiltImage, Cancel, Context, Engine, Error, Event, Limits, Request, Settings, definition,
 };
 
 use crate::config::{self, RegistryArgs};
@@ -57,7 +57,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     cancel_on_signals(&cancel)?;
 
     let display = args.progress.display(Voice::Engine);
-    let built = engine.build(&request, &|event| display.show(&event), &cancel);
+    let show = |event: Event<'_>| match event {
+        Event::Diagnostic(diagnostic) => display.explain(&rendered(diagnostic, &request)),
+        event => display.show(&event),
+    };
+    let built = engine.build(&request, &show, &cancel);
     display.finish();
     match built {
         Ok(image) => {
@@ -123,12 +127,10 @@ fn summary(image: &BuiltImage) -> String {
 
 /// Says why there is no image; what is wrong in the definition with the line concerned.
 fn explain(error: &Error, request: &Request) {
-    let text = String::from_utf8_lossy(&request.definition);
     match error {
         Error::Definition(diagnostics) => {
             for diagnostic in diagnostics {
-                let shown = definition::render(diagnostic, &request.name, &text);
-                eprintln!("{}", shown.trim_end());
+                eprint!("{}", rendered(diagnostic, request));
             }
         }
         Error::At {
@@ -141,6 +143,11 @@ fn explain(error: &Error, request: &Request) {
         }
         error => tell(error, ""),
     }
+}
+
+fn rendered(diagnostic: &definition::Diagnostic, request: &Request) -> String {
+    let text = String::from_utf8_lossy(&request.definition);
+    definition::render(diagnostic, &request.name, &text)
 }
 
 fn tell(error: &Error, place: &str) {

@@ -4,8 +4,10 @@ use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use cooperage_protocol::admin::{AddedCollection, BuildOnDemand, Collection, NewCollection};
-use cooperage_protocol::{CollectionName, Tag};
+use cooperage_protocol::admin::{
+    AddedCollection, BuildOnDemand, Collection, CollectionChange, NewCollection,
+};
+use cooperage_protocol::{CollectionName, Mode, Tag};
 
 use super::builds;
 use crate::config::DataFolder;
@@ -17,6 +19,8 @@ use crate::output::{self, FormatArgs};
 pub(crate) enum Command {
     /// Connect a git repository; prints what to enter as webhook at the forge.
     Add(Add),
+    /// Change settings of a collection.
+    Set(Set),
     /// List the collections.
     List(List),
     /// Build the recipes of a collection without a push.
@@ -38,6 +42,31 @@ pub(crate) struct Add {
     /// How many of its builds may run at the same time (2 when not given).
     #[arg(long, value_name = "N")]
     max_running: Option<NonZeroU16>,
+    /// Accept definitions as Singularity 2 did, with a warning for what to write today.
+    #[arg(long)]
+    lenient: bool,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cooperage collection set lab/tool --lenient")]
+#[group(id = "change", required = true, multiple = true, args = ["max_running", "lenient", "modern"])]
+pub(crate) struct Set {
+    /// The collection.
+    #[arg(value_name = "OWNER/REPO")]
+    name: CollectionName,
+    /// How many of its builds may run at the same time.
+    #[arg(long, value_name = "N")]
+    max_running: Option<NonZeroU16>,
+    /// Accept definitions as Singularity 2 did, with a warning for what to write today.
+    #[arg(long, conflicts_with = "modern")]
+    lenient: bool,
+    /// Accept definitions as Apptainer does.
+    #[arg(long)]
+    modern: bool,
     #[command(flatten)]
     data: DataFolder,
     #[command(flatten)]
@@ -81,6 +110,7 @@ pub(crate) struct Remove {
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Add(args) => add(args),
+        Command::Set(args) => set(&args),
         Command::List(args) => list(&args),
         Command::Build(args) => build(args),
         Command::Remove(args) => remove(&args),
@@ -93,6 +123,11 @@ fn add(args: Add) -> anyhow::Result<()> {
         clone_url: args.clone_url,
         name: args.name,
         max_running: args.max_running,
+        mode: if args.lenient {
+            Mode::Lenient
+        } else {
+            Mode::Modern
+        },
     };
     let added = Hub::of(&args.data.path)?.add_collection(&collection)?;
     args.format.print(&added, instructions)
@@ -113,6 +148,20 @@ fn instructions(added: &AddedCollection) -> String {
     )
 }
 
+fn set(args: &Set) -> anyhow::Result<()> {
+    let change = CollectionChange {
+        max_running: args.max_running,
+        mode: match (args.lenient, args.modern) {
+            (true, _) => Some(Mode::Lenient),
+            (false, true) => Some(Mode::Modern),
+            (false, false) => None,
+        },
+    };
+    let changed = Hub::of(&args.data.path)?.change_collection(&args.name, &change)?;
+    args.format
+        .print(&changed, |changed| table(std::slice::from_ref(changed)))
+}
+
 fn list(args: &List) -> anyhow::Result<()> {
     let collections = Hub::of(&args.data.path)?.collections()?;
     args.format
@@ -127,12 +176,13 @@ fn table(collections: &[Collection]) -> String {
             [
                 collection.name.to_string(),
                 tags.join(","),
+                collection.mode.to_string(),
                 output::time(collection.updated_at),
                 collection.clone_url.clone(),
             ]
         })
         .collect();
-    output::table(["NAME", "TAGS", "UPDATED", "CLONED FROM"], &rows)
+    output::table(["NAME", "TAGS", "MODE", "UPDATED", "CLONED FROM"], &rows)
 }
 
 fn build(args: Build) -> anyhow::Result<()> {

@@ -58,6 +58,16 @@ impl Parsed {
     pub fn redact(&self, part: &str) -> String {
         redact::redact_values(part, &self.secrets)
     }
+
+    /// The diagnostics without the passwords and tokens of the headers, which they may quote.
+    pub fn redacted_diagnostics(&self) -> Vec<Diagnostic> {
+        let redacted = |diagnostic: &Diagnostic| Diagnostic {
+            message: self.redact(&diagnostic.message),
+            help: diagnostic.help.as_deref().map(|help| self.redact(help)),
+            ..diagnostic.clone()
+        };
+        self.diagnostics.iter().map(redacted).collect()
+    }
 }
 
 impl fmt::Debug for Parsed {

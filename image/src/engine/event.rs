@@ -1,5 +1,7 @@
 //! What is told of a build while it runs.
 
+use crate::definition::Diagnostic;
+
 /// The phases of a build, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -46,6 +48,9 @@ pub enum Event<'a> {
     Info(&'a str),
     /// The engine warns: one line without its end.
     Warning(&'a str),
+    /// Something about the definition that does not stop the build. What does stop it comes with
+    /// [`Error::Definition`](crate::Error::Definition).
+    Diagnostic(&'a Diagnostic),
     /// A script printed bytes (both streams, in the order they came).
     Output(&'a [u8]),
     /// A download or another long step moved on.

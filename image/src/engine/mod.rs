@@ -69,16 +69,12 @@ impl Engine {
 
 fn parse(request: &Request, events: &(dyn Fn(Event<'_>) + Sync)) -> Result<Definition, Error> {
     let parsed = definition::parse(&request.definition, &request.definition_options);
+    let diagnostics = parsed.redacted_diagnostics();
     let Some(definition) = parsed.definition else {
-        return Err(Error::Definition(parsed.diagnostics));
+        return Err(Error::Definition(diagnostics));
     };
-    let text = String::from_utf8_lossy(&request.definition);
-    for diagnostic in &parsed.diagnostics {
-        events(Event::Warning(&definition::render(
-            diagnostic,
-            &request.name,
-            &text,
-        )));
+    for diagnostic in &diagnostics {
+        events(Event::Diagnostic(diagnostic));
     }
     Ok(definition)
 }

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use cooperage_protocol::{CollectionId, CollectionName};
+use cooperage_protocol::admin::CollectionChange;
+use cooperage_protocol::{CollectionId, CollectionName, Mode};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -34,6 +35,8 @@ pub struct NewCollection<'a> {
     pub webhook_secret: &'a str,
     /// How many of its builds may run at the same time; the default when absent.
     pub max_running: Option<NonZeroU16>,
+    /// Which grammar its definitions are read with.
+    pub mode: Mode,
 }
 
 struct Row {
@@ -59,8 +62,8 @@ impl From<Row> for Collection {
 /// Connects a repository; nothing when the name is taken.
 pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option<CollectionId>> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO collections (id, name, clone_url, forge, webhook_secret, max_running)
-         VALUES ($1, $2, $3, 'github', $4, COALESCE($5, 2))
+        "INSERT INTO collections (id, name, clone_url, forge, webhook_secret, max_running, mode)
+         VALUES ($1, $2, $3, 'github', $4, COALESCE($5, 2), $6)
          ON CONFLICT (lower(name)) DO NOTHING
          RETURNING id",
         CollectionId::generate().0,
@@ -68,6 +71,7 @@ pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option
         new.clone_url,
         new.webhook_secret,
         new.max_running.map(|most| i32::from(most.get())),
+        new.mode.as_str(),
     )
     .fetch_optional(db)
     .await?;
@@ -144,6 +148,21 @@ pub async fn learn(
         id.0,
         forge_repository_id,
         default_branch,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Changes settings; what is absent stays as it is.
+pub async fn change(db: &PgPool, id: CollectionId, change: &CollectionChange) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE collections
+         SET max_running = COALESCE($2, max_running), mode = COALESCE($3, mode)
+         WHERE id = $1",
+        id.0,
+        change.max_running.map(|most| i32::from(most.get())),
+        change.mode.map(Mode::as_str),
     )
     .execute(db)
     .await?;

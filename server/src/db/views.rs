@@ -5,7 +5,7 @@ mod collections;
 mod images;
 mod queue;
 
-pub use builds::{BuildRow, Builds, PhaseRow, build, builds, phases};
+pub use builds::{BuildRow, Builds, PhaseRow, build, builds, in_order, phases};
 pub use collections::{CollectionRow, collection, collections};
 pub use images::{ImageFilter, ImageRow, images};
 pub use queue::{DeliveredBuild, DeliveryRow, collection_of_delivery, deliveries, workers};

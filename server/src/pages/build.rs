@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use cooperage_protocol::{BuildId, BuildState};
 
+use super::annotated::Annotated;
 use super::logs::{self, Piece};
 use super::recipe::{self, SourceLine};
 use super::{Layout, format};
@@ -32,6 +33,7 @@ struct BuildPage {
     build: BuildRow,
     phases: Vec<PhaseRow>,
     source: Vec<SourceLine>,
+    recipe: Annotated,
     log: LogTail,
 }
 
@@ -81,13 +83,24 @@ async fn show(
     Path(id): Path<BuildId>,
 ) -> Result<BuildPage, Error> {
     let build = find_build(&hub, id).await?;
+    let text = recipe::text(&hub, &build).await?;
+    let recipe = Annotated::new(&text, views::in_order(build.diagnostics.0.clone()));
     Ok(BuildPage {
         layout: Layout::new(viewer, "home"),
         phases: views::phases(&hub.db, id).await?,
-        source: recipe::lines(&hub, &build).await?,
+        source: source(&build, &text, &recipe),
+        recipe,
         log: tail(&hub, id, !build.state.is_final()).await?,
         build,
     })
+}
+
+/// The lines around a failure's place, unless the recipe shows it anyway.
+fn source(build: &BuildRow, text: &[String], recipe: &Annotated) -> Vec<SourceLine> {
+    match &build.failure {
+        Some(failure) if !recipe.shows_an_error() => recipe::around(text, failure),
+        _ => Vec::new(),
+    }
 }
 
 /// The end of the log, from the beginning of a line on.

@@ -1,5 +1,6 @@
 //! What people see, one struct and one template per page.
 
+mod annotated;
 mod build;
 mod collection;
 mod commands;
@@ -14,6 +15,7 @@ mod login;
 mod logs;
 mod queue;
 mod recipe;
+mod redact;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};

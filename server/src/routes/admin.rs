@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, NewCollection, NewWorker,
-    Worker,
+    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange,
+    NewCollection, NewWorker, Worker,
 };
 use cooperage_protocol::{BuildId, CollectionName, DeliveryId};
 use serde::Deserialize;
@@ -28,7 +28,7 @@ pub(super) fn router() -> Router<Hub> {
         )
         .route(
             "/api/collections/{owner}/{repository}",
-            delete(remove_collection),
+            delete(remove_collection).patch(change_collection),
         )
         .route("/api/collections/{owner}/{repository}/builds", post(build))
         .route("/api/builds", get(list_builds))
@@ -54,6 +54,21 @@ async fn add_collection(
 ) -> Result<(StatusCode, Json<AddedCollection>), Error> {
     let added = crate::add_collection(&hub, &new).await?;
     Ok((StatusCode::CREATED, Json(added)))
+}
+
+async fn change_collection(
+    _: AdminToken,
+    State(hub): State<Hub>,
+    Path((owner, repository)): Path<(String, String)>,
+    Body(change): Body<CollectionChange>,
+) -> Result<Json<Collection>, Error> {
+    let name = download::parse_collection(&owner, &repository)?;
+    crate::change_collection(&hub, &name, &change).await?;
+    let row = views::collection(&hub.db, &name).await?;
+    let changed = row.and_then(Option::from);
+    changed
+        .map(Json)
+        .ok_or_else(|| Error::NotFound(format!("there is no collection {name}")))
 }
 
 async fn remove_collection(

@@ -14,7 +14,7 @@ use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
 use axum_extra::headers::authorization::Bearer;
 use cooperage_protocol::worker::{Claim, Lease, Outcome, PhaseStarted};
-use cooperage_protocol::{BuildId, Digest, WorkerId};
+use cooperage_protocol::{BuildId, Diagnostic, Digest, WorkerId};
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -44,6 +44,7 @@ pub fn router() -> Router<Hub> {
             put(log).layer(DefaultBodyLimit::max(LARGEST_CHUNK)),
         )
         .route("/phases", post(start_phase))
+        .route("/diagnostics", put(diagnose))
         .route("/context", get(send_context))
         .route("/objects/{digest}", put(upload))
         .route(
@@ -139,6 +140,19 @@ async fn start_phase(
     held(&hub, holder).await?;
     phases::start(&hub.db, holder.build, holder.attempt, &phase.name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn diagnose(
+    Attempt(holder): Attempt,
+    State(hub): State<Hub>,
+    Json(diagnostics): Json<Vec<Diagnostic>>,
+) -> Result<StatusCode, Error> {
+    let mut db = hub.db.acquire().await?;
+    if leases::diagnose(&mut db, holder, &diagnostics).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(queue::lease_lost())
+    }
 }
 
 async fn send_context(Attempt(holder): Attempt, State(hub): State<Hub>) -> Result<Response, Error> {

@@ -168,3 +168,32 @@ async fn a_waiting_claim_is_woken_by_a_build(db: PgPool) {
     assert_eq!(claimed.unwrap().map(|claimed| claimed.build), Some(queued));
     listening.abort();
 }
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_attempt_begins_without_the_diagnostics_of_the_one_before(db: PgPool) {
+    let world = World::new(db);
+    world.connect("lab/tool", "/srv/tool").await;
+    world.enqueue("Singularity").await;
+    let (alice, _) = world.worker("alice").await;
+    let first = world.claim(alice).await.unwrap();
+    let told = [cooperage_protocol::Diagnostic {
+        severity: cooperage_protocol::Severity::Warning,
+        code: "no-tag".to_owned(),
+        message: "no tag".to_owned(),
+        help: None,
+        line: 2,
+        column: 1,
+        length: 1,
+    }];
+    let mut db = world.hub.db.acquire().await.unwrap();
+    let counts = "SELECT jsonb_array_length(diagnostics)::text FROM builds";
+
+    assert!(leases::diagnose(&mut db, first, &told).await.unwrap());
+    assert_eq!(world.texts(counts).await, ["1"]);
+    expire(&world).await;
+    let second = world.claim(alice).await.unwrap();
+
+    assert_eq!(world.texts(counts).await, ["0"]);
+    assert!(!leases::diagnose(&mut db, first, &told).await.unwrap());
+    assert!(leases::diagnose(&mut db, second, &[]).await.unwrap());
+}

@@ -13,7 +13,7 @@ use std::process::Command;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use cooperage_protocol::admin::NewCollection;
-use cooperage_protocol::{BuildId, CollectionId, WorkerId};
+use cooperage_protocol::{BuildId, CollectionId, Mode, WorkerId};
 use hmac::{Hmac, KeyInit, Mac};
 use sqlx::{PgPool, Row};
 use tempfile::TempDir;
@@ -66,6 +66,7 @@ impl World {
             name: name.parse().unwrap(),
             clone_url: clone_url.to_owned(),
             max_running: None,
+            mode: Mode::Modern,
         };
         crate::add_collection(&self.hub, &new).await.unwrap().secret
     }

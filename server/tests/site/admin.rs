@@ -1,6 +1,7 @@
 //! The calls of the command line.
 
 use axum::http::StatusCode;
+use cooperage_protocol::Mode;
 use cooperage_protocol::admin::{AddedCollection, Build, Collection, Problem, Worker};
 use cooperage_server::auth;
 use serde::de::DeserializeOwned;
@@ -74,6 +75,7 @@ async fn without_the_right_token_nothing_is_told_or_done(db: PgPool) {
         ("GET", "/api/collections"),
         ("POST", "/api/collections"),
         ("DELETE", "/api/collections/Lab/tool"),
+        ("PATCH", "/api/collections/Lab/tool"),
         ("POST", "/api/collections/Lab/tool/builds"),
         ("GET", "/api/builds"),
         ("GET", "/api/workers"),
@@ -113,4 +115,17 @@ async fn the_token_in_the_file_is_let_in_also_by_an_emptied_database(db: PgPool)
         std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
         0o600
     );
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn a_setting_that_is_not_named_stays_as_it_is(db: PgPool) {
+    let site = Site::open(db).await;
+    let path = "/api/collections/lab/TOOL";
+
+    let lenient: Collection = parse(&call(&site, "PATCH", path, r#"{"mode": "lenient"}"#).await);
+    let still: Collection = parse(&call(&site, "PATCH", path, r#"{"max_running": 3}"#).await);
+    let wrong = call(&site, "PATCH", path, r#"{"mode": "strict"}"#).await;
+
+    assert_eq!((lenient.mode, still.mode), (Mode::Lenient, Mode::Lenient));
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
 }

@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod diagnostics;
 mod events;
 mod pages;
 mod pulls;

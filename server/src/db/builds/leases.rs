@@ -4,7 +4,9 @@
 //! dead cannot touch what another one builds now.
 
 use chrono::{DateTime, Utc};
-use cooperage_protocol::{BuildId, BuildState, CollectionId, Failure, FailureKind, WorkerId};
+use cooperage_protocol::{
+    BuildId, BuildState, CollectionId, Diagnostic, Failure, FailureKind, WorkerId,
+};
 use sqlx::{PgConnection, PgPool};
 
 use super::{parse_state, to_json, wake_queue};
@@ -31,8 +33,12 @@ pub struct Leased {
     pub build: BuildId,
     /// The attempt.
     pub attempt: i32,
+    /// The collection.
+    pub collection_id: CollectionId,
     /// Name of the collection.
     pub collection: String,
+    /// Which grammar its definitions are read with.
+    pub mode: String,
     /// The tag its image gets.
     pub tag: String,
     /// The commit, in hex.
@@ -103,12 +109,14 @@ pub async fn claim(
            SET state = 'running',
                worker_id = $1,
                attempt = attempt + 1,
+               diagnostics = '[]',
                started_at = now(),
                lease_until = now() + make_interval(secs => $2)
            FROM next, collections
            WHERE builds.id = next.id AND collections.id = builds.collection_id
-           RETURNING builds.id, builds.attempt, collections.name, builds.tag, builds.commit_sha,
-                     builds.commit_time, builds.recipe",
+           RETURNING builds.id, builds.attempt, builds.collection_id, collections.name,
+                     collections.mode, builds.tag, builds.commit_sha, builds.commit_time,
+                     builds.recipe",
         worker.0,
         lease_seconds,
     )
@@ -117,7 +125,9 @@ pub async fn claim(
     let leased = row.map(|row| Leased {
         build: row.id.into(),
         attempt: row.attempt,
+        collection_id: row.collection_id.into(),
         collection: row.name,
+        mode: row.mode,
         tag: row.tag,
         commit: row.commit_sha,
         commit_time: row.commit_time,
@@ -163,6 +173,30 @@ pub async fn held(db: &PgPool, holder: Holder) -> sqlx::Result<Option<Held>> {
         commit: row.commit_sha,
         git_ref: row.git_ref,
     }))
+}
+
+/// Keeps what an attempt tells of its definition; false when its lease is lost.
+pub async fn diagnose(
+    db: &mut PgConnection,
+    holder: Holder,
+    diagnostics: &[Diagnostic],
+) -> Result<bool, Error> {
+    let stored = sqlx::query!(
+        "UPDATE builds
+         SET diagnostics = $4
+         WHERE id = $1 AND attempt = $2 AND worker_id = $3 AND state = 'running'",
+        holder.build.0,
+        holder.attempt,
+        holder.worker.0,
+        to_json(&diagnostics)?,
+    )
+    .execute(&mut *db)
+    .await?;
+    if stored.rows_affected() == 0 {
+        return Ok(false);
+    }
+    super::notify_state(db, holder.build).await?;
+    Ok(true)
 }
 
 /// Locks the row of a build whose last attempt is the holder's, in whatever state.

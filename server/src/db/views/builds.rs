@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use cooperage_protocol::admin::{Build, BuiltImage};
-use cooperage_protocol::{BuildId, BuildState, CollectionId, CollectionName, Failure};
+use cooperage_protocol::{BuildId, BuildState, CollectionId, CollectionName, Diagnostic, Failure};
 use sqlx::PgPool;
 use sqlx::types::Json;
 
@@ -52,6 +52,8 @@ pub struct BuildRow {
     pub cancel_requested: bool,
     /// Why it has no image.
     pub failure: Option<Json<Failure>>,
+    /// What its last attempt told of the definition.
+    pub diagnostics: Json<Vec<Diagnostic>>,
     /// The digest of its image.
     pub digest: Option<String>,
     /// The size of its image.
@@ -79,6 +81,7 @@ pub async fn builds(db: &PgPool, which: Builds<'_>, limit: i64) -> sqlx::Result<
             to_jsonb(state) AS "state!: Json<BuildState>", attempt,
             workers.name AS "worker?", cancel_requested,
             failure AS "failure: Json<Failure>",
+            diagnostics AS "diagnostics: Json<Vec<Diagnostic>>",
             images.digest AS "digest?", images.size_bytes AS "size_bytes?",
             queued_at, started_at, finished_at
         FROM builds
@@ -124,12 +127,19 @@ impl TryFrom<BuildRow> for Build {
             state: row.state.0,
             attempt: row.attempt,
             failure: row.failure.map(|Json(failure)| failure),
+            diagnostics: in_order(row.diagnostics.0),
             image,
             queued_at: row.queued_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
         })
     }
+}
+
+/// Diagnostics as they stand in the definition.
+pub fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+    diagnostics
 }
 
 /// A phase of an attempt.

@@ -17,6 +17,8 @@ pub struct CollectionRow {
     pub clone_url: String,
     /// Which forge sends its webhooks.
     pub forge: String,
+    /// Which grammar its definitions are read with.
+    pub mode: String,
     /// Its tags, in order.
     pub tags: Vec<String>,
     /// When its newest image was published.
@@ -44,7 +46,7 @@ async fn select_collections(
 ) -> sqlx::Result<Vec<CollectionRow>> {
     sqlx::query_as!(
         CollectionRow,
-        r#"SELECT collections.id, collections.name, clone_url, forge,
+        r#"SELECT collections.id, collections.name, clone_url, forge, mode,
             ARRAY(
                 SELECT tags.name
                 FROM tags
@@ -79,6 +81,7 @@ impl From<CollectionRow> for Option<Collection> {
         Some(Collection {
             name: row.name.parse().ok()?,
             clone_url: row.clone_url,
+            mode: row.mode.parse().ok()?,
             tags: row.tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
             updated_at: row.updated_at,
         })
