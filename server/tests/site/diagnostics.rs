@@ -48,7 +48,7 @@ async fn diagnostics_stand_under_their_lines_and_no_account_is_shown(db: PgPool)
     assert!(at("class=\"mark-error\">%pots<") < at("Did you mean `%post`?"));
     assert!(at("<code>unknown-section</code>") < at("id=\"L5\""));
     assert!(at("1 error") < at("1 warning"));
-    assert!(page.contains("Password: [redacted]") && !page.contains("hunter22"));
+    assert!(page.contains("Password:</span> [redacted]") && !page.contains("hunter22"));
     assert!(!page.contains("<script>alert"));
 }
 
