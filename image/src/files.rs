@@ -1,6 +1,6 @@
 //! `%files`: finds the sources as the caller, and has them written below the root directory.
 
-mod expand;
+pub(crate) mod expand;
 mod sources;
 
 use std::fs::File;

@@ -27,6 +27,7 @@ pub mod sif;
 pub mod squashfs;
 
 pub use engine::{
-    BuiltImage, Cancel, Context, Engine, Event, Facts, Limits, Phase, Progress, Request, Settings,
+    BuiltImage, Cancel, Context, Engine, Event, Facts, ImageFile, Limits, Output, Part, Parts,
+    Permissions, Phase, Progress, Request, Settings, Test,
 };
 pub use error::{Error, FailureKind};

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cooperage_image::oci::Credentials;
-use cooperage_image::{BuiltImage, Context, Error, Limits, Request, definition};
+use cooperage_image::{BuiltImage, Context, Error, Limits, Output, Request, definition};
 use cooperage_protocol::worker::{Assignment, FinishedImage, Outcome};
 use cooperage_protocol::{Digest, Failure, FailureKind, Mode, worker as protocol};
 use tokio::sync::oneshot;
@@ -161,26 +160,20 @@ impl Making<'_> {
         let recipe_folder = Path::new(&assignment.recipe)
             .parent()
             .unwrap_or(Path::new(""));
+        let definition = context::read_recipe(&root, &assignment.recipe)?;
+        let context = Context::Confined {
+            folder: root.join(recipe_folder),
+            root,
+        };
+        let output = Output::Sif(folder.join("image.sif"));
         Ok(Request {
-            definition: context::read_recipe(&root, &assignment.recipe)?,
             definition_options: definition::Options {
                 mode: mode(assignment.mode),
                 ..definition::Options::default()
             },
-            name: assignment.recipe.clone(),
-            context: Context::Confined {
-                folder: root.join(recipe_folder),
-                root,
-            },
-            output: folder.join("image.sif"),
-            overwrite: false,
-            test: true,
             limits: limits(assignment.limits),
-            credentials: Credentials::default(),
-            account_files: Vec::new(),
-            platform: None,
-            docker_engine: None,
             epoch: Some(assignment.commit_time),
+            ..Request::new(&assignment.recipe, definition, context, output)
         })
     }
 
@@ -219,10 +212,14 @@ impl Making<'_> {
 
     async fn upload(&self, image: BuiltImage) -> Result<FinishedImage, Unfinished> {
         self.report.phase("upload");
-        let digest = Digest::from_bytes(image.sha256);
+        let Some(file) = image.file else {
+            let failure = Failure::new(FailureKind::Internal, "engine made no file");
+            return Err(failed(failure));
+        };
+        let digest = Digest::from_bytes(file.sha256);
         let upload = self.attempt.upload(&image.path, digest);
         match self.unless_stopped(upload).await? {
-            Ok(()) => Ok(outcome::finished(image)),
+            Ok(()) => Ok(outcome::finished(file, image.facts)),
             Err(AttemptError::Lost) => Err(Unfinished::Stopped),
             Err(error) => Err(failed(outcome::of_call(&error))),
         }

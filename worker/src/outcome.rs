@@ -1,6 +1,6 @@
 //! How the engine's results and errors are told to the hub.
 
-use cooperage_image::{BuiltImage, Error, Facts, FailureKind as EngineKind, definition};
+use cooperage_image::{Error, Facts, FailureKind as EngineKind, ImageFile, definition};
 use cooperage_protocol::image::{Base, ImageFacts, Layout};
 use cooperage_protocol::worker::FinishedImage;
 use cooperage_protocol::{Diagnostic, Digest, Failure, FailureKind, Severity};
@@ -9,13 +9,13 @@ use crate::attempt::AttemptError;
 use crate::context::ContextError;
 
 /// The image as one object.
-pub(crate) fn finished(image: BuiltImage) -> FinishedImage {
-    let digest = Digest::from_bytes(image.sha256);
+pub(crate) fn finished(file: ImageFile, told: Facts) -> FinishedImage {
+    let digest = Digest::from_bytes(file.sha256);
     FinishedImage {
         digest,
-        md5: hex::encode(image.md5),
-        layout: Layout::of_one_object(digest, image.size),
-        facts: facts(image.facts),
+        md5: hex::encode(file.md5),
+        layout: Layout::of_one_object(digest, file.size),
+        facts: facts(told),
     }
 }
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use cooperage_image::oci::Registries;
 use cooperage_image::sandbox::{Identity, Network};
 use cooperage_image::{
-    BuiltImage, Cancel, Error as EngineError, Event, Facts, Phase, Request, definition,
+    BuiltImage, Cancel, Error as EngineError, Event, Facts, ImageFile, Phase, Request, definition,
 };
 use cooperage_protocol::worker::{Assignment, Lease, Limits, Outcome};
 use cooperage_protocol::{BuildId, Diagnostic, Digest, FailureKind, Mode, Severity, Tag};
@@ -219,7 +219,7 @@ fn quick_build() -> Arc<Build> {
             events(Event::Info("starting"));
             events(Event::Phase(Phase::Post));
             events(Event::Output(b"hello from %post\n"));
-            Ok(write_image(&request.output))
+            Ok(write_image(request.output.path()))
         },
     )
 }
@@ -230,9 +230,11 @@ fn write_image(path: &Path) -> BuiltImage {
     let digest = hex::decode(Digest::of(&content).hex()).unwrap();
     BuiltImage {
         path: path.to_owned(),
-        size: content.len() as u64,
-        sha256: digest.try_into().unwrap(),
-        md5: [1; 16],
+        file: Some(ImageFile {
+            size: content.len() as u64,
+            sha256: digest.try_into().unwrap(),
+            md5: [1; 16],
+        }),
         facts: Facts::default(),
     }
 }

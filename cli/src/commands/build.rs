@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use cooperage_image::{
-    BuiltImage, Cancel, Context, Engine, Error, Event, Limits, Request, Settings, definition,
+    BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings, Test, definition,
 };
 
 use crate::config::{self, RegistryArgs};
@@ -77,22 +77,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn request(args: &Args) -> anyhow::Result<Request> {
     let name = args.definition.display().to_string();
+    let definition = std::fs::read(&args.definition).with_context(|| format!("reading {name}"))?;
+    let context = Context::Anywhere {
+        folder: std::env::current_dir()?,
+    };
+    let output = Output::Sif(args.image.clone());
     Ok(Request {
-        definition: std::fs::read(&args.definition).with_context(|| format!("reading {name}"))?,
         definition_options: args.reading.options()?,
-        name,
-        context: Context::Anywhere {
-            folder: std::env::current_dir()?,
-        },
-        output: args.image.clone(),
         overwrite: args.force,
-        test: !args.notest,
-        limits: Limits::default(),
+        test: if args.notest {
+            Test::Skip
+        } else {
+            Test::ReadOnly
+        },
         credentials: config::registry_credentials(),
         account_files: config::account_files(),
         platform: None,
         docker_engine: Some(config::docker_engine()),
         epoch: config::source_date_epoch()?,
+        ..Request::new(&name, definition, context, output)
     })
 }
 
@@ -117,12 +120,12 @@ fn cancel_on_signals(cancel: &Cancel) -> anyhow::Result<()> {
 }
 
 fn summary(image: &BuiltImage) -> String {
-    let digest = cooperage_protocol::Digest::from_bytes(image.sha256);
-    format!(
-        "{}: {}, {digest}\n",
-        image.path.display(),
-        output::size(image.size)
-    )
+    let path = image.path.display();
+    let Some(file) = image.file else {
+        return format!("{path}\n");
+    };
+    let digest = cooperage_protocol::Digest::from_bytes(file.sha256);
+    format!("{path}: {}, {digest}\n", output::size(file.size))
 }
 
 /// Says why there is no image; what is wrong in the definition with the line concerned.

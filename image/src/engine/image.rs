@@ -8,14 +8,21 @@ use std::path::PathBuf;
 pub struct BuiltImage {
     /// Where it lies.
     pub path: PathBuf,
+    /// What is known of its file; a sandbox is none.
+    pub file: Option<ImageFile>,
+    /// What `inspect` tells of it.
+    pub facts: Facts,
+}
+
+/// What is known of an image's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageFile {
     /// Its size in bytes.
     pub size: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
     /// MD5 of the file.
     pub md5: [u8; 16],
-    /// What `inspect` tells of it.
-    pub facts: Facts,
 }
 
 /// What `inspect` tells of an image.

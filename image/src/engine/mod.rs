@@ -1,22 +1,30 @@
-//! The build as one line: parse → base → setup → files → post → metadata → test → pack → SIF.
+//! The build as one line: parse, then for each stage base → setup → files → post → metadata → test,
+//! then the last stage is packed.
 
-mod build;
+mod copies;
 mod event;
+mod finish;
 mod image;
+mod parts;
 mod request;
 mod run;
+mod stage;
+mod stages;
+mod unfold;
 mod watch;
 
-use self::build::{Build, Order};
+use self::stage::{Order, StageBuild};
+use self::stages::Stages;
 use self::watch::Watch;
 use crate::definition::{self, Definition};
 use crate::error::Error;
 use crate::sandbox::{self, Namespace};
 
 pub use self::event::{Event, Phase, Progress};
-pub use self::image::{BuiltImage, Facts};
+pub use self::image::{BuiltImage, Facts, ImageFile};
+pub use self::parts::{Part, Parts};
 pub(crate) use self::request::passed_on;
-pub use self::request::{Cancel, Context, Limits, Request, Settings};
+pub use self::request::{Cancel, Context, Limits, Output, Permissions, Request, Settings, Test};
 
 /// Builds images.
 #[derive(Debug, Clone)]
@@ -46,23 +54,30 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<BuiltImage, Error> {
         let definition = parse(request, events)?;
-        refuse_existing(request)?;
-        let order = Order {
-            settings: &self.settings,
-            request,
-            definition: &definition,
-            events,
-        };
+        finish::refuse_existing(request)?;
         Watch::over(cancel, request.limits.time, |watch| {
-            let mut build = Build::begin(order, watch)?;
-            build.run_pre()?;
-            build.bootstrap()?;
-            build.run_setup()?;
-            build.copy_files()?;
-            build.run_post()?;
-            build.install_metadata()?;
-            build.run_test()?;
-            build.pack()
+            let order = Order {
+                settings: &self.settings,
+                request,
+                definition: &definition,
+                events,
+                watch,
+            };
+            let mut stages = Stages::of(&definition);
+            for stage in &definition.stages {
+                stages.announce(stage, &|line| events(Event::Info(line)));
+                let mut build = StageBuild::begin(order, stage)?;
+                build.run_pre()?;
+                build.bootstrap()?;
+                build.copy_from_stages(&stages)?;
+                build.run_setup()?;
+                build.copy_files()?;
+                build.run_post()?;
+                build.install_metadata()?;
+                build.run_test()?;
+                stages.add(build);
+            }
+            stages.into_last()?.finish()
         })
     }
 }
@@ -70,18 +85,14 @@ impl Engine {
 fn parse(request: &Request, events: &(dyn Fn(Event<'_>) + Sync)) -> Result<Definition, Error> {
     let parsed = definition::parse(&request.definition, &request.definition_options);
     let diagnostics = parsed.redacted_diagnostics();
-    let Some(definition) = parsed.definition else {
+    let Some(mut definition) = parsed.definition else {
         return Err(Error::Definition(diagnostics));
     };
     for diagnostic in &diagnostics {
         events(Event::Diagnostic(diagnostic));
     }
-    Ok(definition)
-}
-
-fn refuse_existing(request: &Request) -> Result<(), Error> {
-    if request.output.exists() && !request.overwrite {
-        return Err(Error::Exists(request.output.clone()));
+    for stage in &mut definition.stages {
+        request.parts.keep_in(&mut stage.sections);
     }
-    Ok(())
+    Ok(definition)
 }

@@ -1,14 +1,16 @@
 //! What the engine is asked for, and how it is stopped.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::parts::Parts;
 use crate::definition;
 use crate::oci::{Credentials, Platform, Registries};
-use crate::sandbox::{Identity, Network};
+use crate::sandbox::{Bind, Identity, Network};
+use crate::squashfs::Packing;
 
 /// Variables that scripts see as the caller has them: the terminal and the way to the network.
 const PASSED_ON: [&str; 11] = [
@@ -54,12 +56,20 @@ pub struct Request {
     pub name: String,
     /// Where `%files` and `localimage` find their sources.
     pub context: Context,
-    /// The image to make.
-    pub output: PathBuf,
-    /// Whether an existing image is overwritten.
+    /// What is made, and where.
+    pub output: Output,
+    /// Whether what exists already at the output's place is replaced.
     pub overwrite: bool,
-    /// Whether `%test` is run.
-    pub test: bool,
+    /// Which sections of the definition count; the others are as if they were not there.
+    pub parts: Parts,
+    /// Whether and how `%test` is run.
+    pub test: Test,
+    /// Files and folders of the machine that `%post` and `%test` see.
+    pub binds: Vec<Bind>,
+    /// What becomes of files of the base that their owner may not read.
+    pub permissions: Permissions,
+    /// How the tree is compressed.
+    pub packing: Packing,
     /// Limits on the scripts.
     pub limits: Limits,
     /// Accounts for registries, besides those in the definition's header.
@@ -73,6 +83,73 @@ pub struct Request {
     pub docker_engine: Option<String>,
     /// Time of everything that has a time, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub epoch: Option<i64>,
+}
+
+impl Request {
+    /// Asks for a whole definition to be built, without limits and with no account.
+    pub fn new(name: &str, definition: Vec<u8>, context: Context, output: Output) -> Self {
+        Self {
+            definition,
+            definition_options: definition::Options::default(),
+            name: name.to_owned(),
+            context,
+            output,
+            overwrite: false,
+            parts: Parts::default(),
+            test: Test::default(),
+            binds: Vec::new(),
+            permissions: Permissions::default(),
+            packing: Packing::default(),
+            limits: Limits::default(),
+            credentials: Credentials::default(),
+            account_files: Vec::new(),
+            platform: None,
+            docker_engine: None,
+            epoch: None,
+        }
+    }
+}
+
+/// What a build makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// An image file.
+    Sif(PathBuf),
+    /// A folder that holds the image's files, for the caller to use and to remove.
+    Sandbox(PathBuf),
+    /// Such a folder, which exists: it takes the place of the base that the header names.
+    Update(PathBuf),
+}
+
+impl Output {
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Sif(path) | Self::Sandbox(path) | Self::Update(path) => path,
+        }
+    }
+}
+
+/// Whether and how `%test` is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Test {
+    /// The image cannot be written to, as when it is used.
+    #[default]
+    ReadOnly,
+    /// What the test writes is thrown away.
+    Writable,
+    /// The test is kept in the image and not run.
+    Skip,
+}
+
+/// What becomes of files of the base that their owner may not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Permissions {
+    /// They are as they came.
+    #[default]
+    Keep,
+    /// The owner may read and write all files, and enter all folders.
+    Fix,
 }
 
 /// Where sources of a definition come from.

@@ -10,7 +10,7 @@ const MOST_WORDS: usize = 1000;
 const LONGEST_WORD: usize = 4096;
 
 /// The words that braces, home and variables make of one.
-pub(super) fn words(word: &str, is_own: bool) -> Vec<String> {
+pub(crate) fn words(word: &str, is_own: bool) -> Vec<String> {
     if word.len() > LONGEST_WORD {
         return vec![word.to_owned()];
     }
@@ -21,8 +21,32 @@ pub(super) fn words(word: &str, is_own: bool) -> Vec<String> {
     words.iter().map(|word| variables(&home(word))).collect()
 }
 
+/// The paths that a word stands for, whether they exist or not; `list` tells the names in a folder.
+pub(crate) fn paths(word: &str, list: &mut dyn FnMut(&str) -> Vec<String>) -> Vec<String> {
+    let root = if word.starts_with('/') { "/" } else { "" };
+    let mut found = vec![root.to_owned()];
+    for pattern in word.split('/').filter(|pattern| !pattern.is_empty()) {
+        for path in std::mem::take(&mut found) {
+            let is_start = path.is_empty() || path.ends_with('/');
+            let slash = if is_start { "" } else { "/" };
+            let names = names(&path, pattern, list).into_iter();
+            found.extend(names.map(|name| format!("{path}{slash}{name}")));
+        }
+    }
+    found
+}
+
+fn names(folder: &str, pattern: &str, list: &mut dyn FnMut(&str) -> Vec<String>) -> Vec<String> {
+    if !has_wildcards(pattern) {
+        return vec![plain(pattern)];
+    }
+    let mut names = list(folder);
+    names.retain(|name| matches(pattern, name));
+    names
+}
+
 /// Whether a part of a path is a pattern.
-pub(super) fn has_wildcards(pattern: &str) -> bool {
+fn has_wildcards(pattern: &str) -> bool {
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
         match character {
@@ -35,7 +59,7 @@ pub(super) fn has_wildcards(pattern: &str) -> bool {
 }
 
 /// A word without its backslashes.
-pub(super) fn plain(word: &str) -> String {
+pub(crate) fn plain(word: &str) -> String {
     let mut plain = String::new();
     let mut characters = word.chars();
     while let Some(character) = characters.next() {
@@ -49,7 +73,7 @@ pub(super) fn plain(word: &str) -> String {
 }
 
 /// Whether a name matches a pattern; a leading dot has to be written.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+fn matches(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }

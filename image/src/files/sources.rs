@@ -89,38 +89,14 @@ impl Sources {
     }
 
     fn matches(&self, start: &Path, word: &str) -> Vec<(String, PathBuf)> {
-        let mut found = vec![String::new()];
-        if word.starts_with('/') {
-            found = vec!["/".to_owned()];
-        }
-        for pattern in word.split('/').filter(|pattern| !pattern.is_empty()) {
-            let before = std::mem::take(&mut found);
-            for path in before {
-                for name in self.names(&start.join(&path), pattern) {
-                    let slash = if path.is_empty() || path.ends_with('/') {
-                        ""
-                    } else {
-                        "/"
-                    };
-                    found.push(format!("{path}{slash}{name}"));
-                }
-            }
-        }
-        let paths = found
-            .into_iter()
-            .map(|path| (path.clone(), start.join(path)));
+        let mut names = |folder: &str| {
+            let names = self.list(&start.join(folder)).unwrap_or_default();
+            let names = names.into_iter();
+            names.filter_map(|name| name.into_string().ok()).collect()
+        };
+        let found = expand::paths(word, &mut names).into_iter();
+        let paths = found.map(|path| (path.clone(), start.join(path)));
         paths.filter(|(_, path)| self.kind(path).is_ok()).collect()
-    }
-
-    fn names(&self, folder: &Path, pattern: &str) -> Vec<String> {
-        if !expand::has_wildcards(pattern) {
-            return vec![expand::plain(pattern)];
-        }
-        let names = self.list(folder).unwrap_or_default().into_iter();
-        names
-            .filter_map(|name| name.into_string().ok())
-            .filter(|name| expand::matches(pattern, name))
-            .collect()
     }
 
     pub(super) fn kind(&self, path: &Path) -> io::Result<Kind> {

@@ -62,7 +62,7 @@ fn split_name<R: Read>(entry: &Entry<'_, R>) -> Result<(usize, PathBuf), Failure
 }
 
 /// Into a folder that exists or was asked for; otherwise to the name itself.
-fn resolve(target: &CopyTarget) -> Result<PathBuf, Failure> {
+pub(super) fn resolve(target: &CopyTarget) -> Result<PathBuf, Failure> {
     let destination = Path::new("/").join(&target.destination);
     if destination.is_dir() {
         return Ok(destination.join(&target.name));

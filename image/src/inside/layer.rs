@@ -13,15 +13,24 @@ pub(super) fn apply(options: &Options, ledger: &str, input: impl Read) -> Result
     let input = BufReader::with_capacity(256 << 10, input);
     let applied = layer::apply(input, Path::new("/"), &mut ledger, options)?;
 
-    let mut text = Vec::new();
-    ledger
-        .write(&mut text)
-        .map_err(Failure::io("writing", "ledger"))?;
-    let text = String::from_utf8(text).map_err(|error| Failure::machine("ledger", error))?;
     Ok(Reply::Applied {
-        ledger: text,
+        ledger: text_of(&ledger)?,
         bytes: applied.bytes,
     })
+}
+
+/// Puts a tree into an empty folder; what its file system cannot represent is lost.
+pub(super) fn put_tree(input: impl Read) -> Result<(), Failure> {
+    let input = BufReader::with_capacity(256 << 10, input);
+    let mut same_name = |name: &[u8]| Ok(name.to_vec());
+    layer::put(
+        input,
+        Path::new("/"),
+        &mut Ledger::default(),
+        None,
+        &mut same_name,
+    )?;
+    Ok(())
 }
 
 /// Writes the tree as a tar archive.
@@ -31,6 +40,16 @@ pub(super) fn stream(latest: Option<i64>, ledger: &str, output: impl Write) -> R
     Ok(())
 }
 
-fn parse(ledger: &str) -> Result<Ledger, Failure> {
+/// Reads a ledger that came from outside.
+pub(super) fn parse(ledger: &str) -> Result<Ledger, Failure> {
     Ledger::read(ledger.as_bytes()).map_err(Failure::io("reading", "ledger"))
+}
+
+/// A ledger as it is sent outside.
+pub(super) fn text_of(ledger: &Ledger) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    ledger
+        .write(&mut text)
+        .map_err(Failure::io("writing", "ledger"))?;
+    String::from_utf8(text).map_err(|error| Failure::machine("ledger", error))
 }

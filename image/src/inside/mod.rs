@@ -8,17 +8,19 @@ mod copy;
 mod layer;
 mod loan;
 mod remove;
+mod stage;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use copy::CopyTarget;
 pub use loan::Loan;
+pub use stage::FoundFile;
 
 use crate::layer::Options;
 use crate::metadata::{self, AppOfStage, BaseKind, InspectFacts, MetadataOfStage, OciConfig};
@@ -41,6 +43,27 @@ pub enum Task {
         /// What the file system could not represent of earlier layers, in JSON lines.
         ledger: String,
         /// How many bytes it may take on disk.
+        most_bytes: Option<u64>,
+    },
+    /// Puts a tree into an empty folder. The input is a tar archive.
+    PutTree,
+    /// Finds what words of `%files` stand for in the tree.
+    FindFiles(Vec<String>),
+    /// Writes files and folders as a tar archive in which an entry's name begins with the place of
+    /// its path among them.
+    StreamFiles {
+        /// Their paths, from the root directory.
+        paths: Vec<PathBuf>,
+        /// What the file system could not represent, in JSON lines.
+        ledger: String,
+    },
+    /// Puts such an archive, the input, into the tree.
+    PutFiles {
+        /// Where each path goes.
+        targets: Vec<CopyTarget>,
+        /// What the file system could not represent of the tree, in JSON lines.
+        ledger: String,
+        /// How many bytes they may take on disk.
         most_bytes: Option<u64>,
     },
     /// Gives the tree the folders, scripts and links that runtimes expect.
@@ -74,7 +97,9 @@ pub enum Reply {
     Done,
     /// What was lent, for [`Task::TakeBack`].
     Lent(Vec<Loan>),
-    /// A layer was put over the tree.
+    /// What each word stands for; nothing where there is no such file.
+    Found(Vec<Vec<FoundFile>>),
+    /// A layer, or files, were put into the tree.
     Applied {
         /// What the file system could not represent, in JSON lines.
         ledger: String,
@@ -103,6 +128,14 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
             };
             return layer::apply(&options, &ledger, input);
         }
+        Task::PutTree => layer::put_tree(input)?,
+        Task::FindFiles(words) => return stage::find(&words).map(Reply::Found),
+        Task::StreamFiles { paths, ledger } => stage::stream(&paths, &ledger, output()?)?,
+        Task::PutFiles {
+            targets,
+            ledger,
+            most_bytes,
+        } => return stage::put(&targets, &ledger, most_bytes, input),
         Task::StreamTree { latest, ledger } => layer::stream(latest, &ledger, output()?)?,
         Task::InstallBase(kind) => metadata::install_base(root, kind)?,
         Task::InstallConfig {

@@ -49,17 +49,16 @@ pub fn apply(
         reader: decompress::reader(reader).map_err(Error::Read)?,
         hash: Sha256::new(),
     };
-    let mut layer = Layer {
+    let layer = Layer {
         archive: Archive::new(&mut content),
         tree: Tree::open(root, ledger)?,
+        names: Names::Layer,
         waiting: Vec::new(),
         entries: 0,
         bytes: 0,
         most_bytes: options.most_bytes,
     };
-    layer.apply_all()?;
-    let (entries, bytes) = (layer.entries, layer.bytes);
-    layer.tree.finish()?;
+    let (entries, bytes) = layer.apply_all()?;
     let diff_id = content.finish()?;
     verify(&diff_id, options)?;
     Ok(Applied {
@@ -67,6 +66,30 @@ pub fn apply(
         bytes,
         diff_id,
     })
+}
+
+/// Where an entry of an archive goes, by its name there.
+pub type Naming<'a> = dyn FnMut(&[u8]) -> io::Result<Vec<u8>> + 'a;
+
+/// Puts the entries of an archive into the tree below `root`, under the names that `naming` gives
+/// them; a name like that of a whiteout means nothing. Tells the bytes that they took, about.
+pub fn put(
+    reader: impl Read,
+    root: &Path,
+    ledger: &mut Ledger,
+    most_bytes: Option<u64>,
+    naming: &mut Naming<'_>,
+) -> Result<u64, Error> {
+    let layer = Layer {
+        archive: Archive::new(reader),
+        tree: Tree::open(root, ledger)?,
+        names: Names::Given(naming),
+        waiting: Vec::new(),
+        entries: 0,
+        bytes: 0,
+        most_bytes,
+    };
+    layer.apply_all().map(|(_, bytes)| bytes)
 }
 
 fn verify(found: &str, options: &Options) -> Result<(), Error> {
@@ -79,9 +102,18 @@ fn verify(found: &str, options: &Options) -> Result<(), Error> {
     }
 }
 
+/// What names in the archive mean.
+enum Names<'a> {
+    /// Paths, and paths that are whited out.
+    Layer,
+    /// What somebody makes of them.
+    Given(&'a mut Naming<'a>),
+}
+
 struct Layer<'a, R> {
     archive: Archive<R>,
     tree: Tree<'a>,
+    names: Names<'a>,
     /// Hard links whose target had not come yet.
     waiting: Vec<Member>,
     entries: u64,
@@ -93,10 +125,12 @@ struct Layer<'a, R> {
 const ENTRY: u64 = 512;
 
 impl<R: Read> Layer<'_, R> {
-    fn apply_all(&mut self) -> Result<(), Error> {
+    /// Tells how many entries there were, and their bytes.
+    fn apply_all(mut self) -> Result<(u64, u64), Error> {
         while let Some(member) = self.archive.next()? {
             self.entries += 1;
             self.take_space(ENTRY)?;
+            let member = self.name(member)?;
             self.apply_member(member)?;
         }
         for member in std::mem::take(&mut self.waiting) {
@@ -106,7 +140,18 @@ impl<R: Read> Layer<'_, R> {
                 return Err(Error::entry(&member.path, reason));
             }
         }
-        Ok(())
+        self.tree.finish()?;
+        Ok((self.entries, self.bytes))
+    }
+
+    fn name(&mut self, mut member: Member) -> Result<Member, Error> {
+        if let Names::Given(naming) = &mut self.names {
+            member.path = naming(&member.path).map_err(Error::io("placing", &member.path))?;
+            if member.kind == Kind::HardLink {
+                member.link = naming(&member.link).map_err(Error::io("placing", &member.link))?;
+            }
+        }
+        Ok(member)
     }
 
     /// A layer that is small in the registry may be without end when it is unpacked.
@@ -120,7 +165,11 @@ impl<R: Read> Layer<'_, R> {
 
     fn apply_member(&mut self, member: Member) -> Result<(), Error> {
         let path = clean(&member.path);
-        match whiteout::parse(&path)? {
+        let whiteout = match self.names {
+            Names::Layer => whiteout::parse(&path)?,
+            Names::Given(_) => None,
+        };
+        match whiteout {
             Some(Whiteout::Bookkeeping) => return Ok(()),
             Some(Whiteout::Path(path)) => return self.white_out(&path),
             Some(Whiteout::Opaque(path)) => return self.make_opaque(&path),

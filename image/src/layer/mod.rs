@@ -21,11 +21,11 @@ mod stream;
 mod tree;
 mod whiteout;
 
-pub use apply::{Applied, Options, apply};
+pub use apply::{Applied, Naming, Options, apply, put};
 pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
 pub(crate) use pax::push_record;
-pub use stream::{StreamOptions, TreeSummary, stream_tree};
+pub use stream::{StreamOptions, TreeSummary, stream_files, stream_tree};
 
 /// Extended attributes, name and value.
 type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;

@@ -44,21 +44,27 @@ pub fn stream_tree(
     out: impl Write,
     options: StreamOptions,
 ) -> Result<TreeSummary, Error> {
-    let mut walk = Walk {
-        root,
-        ledger,
-        out,
-        options,
-        device: None,
-        names: HashMap::new(),
-        summary: TreeSummary::default(),
-    };
+    let mut walk = Walk::new(root, ledger, out, options);
     walk.folder(b"")?;
-    walk.out
-        .write_all(&[0; 1024])
-        .map_err(Error::io("packing", b"/"))?;
-    walk.out.flush().map_err(Error::io("packing", b"/"))?;
-    Ok(walk.summary)
+    walk.finish()
+}
+
+/// Writes files and folders of the tree below `root`, each with all that is in it. Paths have no
+/// slash at their ends; an entry's name begins with the place of its path among them, from 0.
+pub fn stream_files(
+    root: &Path,
+    paths: &[Vec<u8>],
+    ledger: &Ledger,
+    out: impl Write,
+) -> Result<TreeSummary, Error> {
+    let mut walk = Walk::new(root, ledger, out, StreamOptions::default());
+    for (index, path) in paths.iter().enumerate() {
+        // Each copy stands for itself, as those of `cp` do.
+        walk.names.clear();
+        walk.renamed = (path.clone(), index.to_string().into_bytes());
+        walk.any(path)?;
+    }
+    walk.finish()
 }
 
 struct Walk<'a, W> {
@@ -68,6 +74,8 @@ struct Walk<'a, W> {
     options: StreamOptions,
     /// The device number of the root's file system.
     device: Option<(u32, u32)>,
+    /// A path, and what it is called in the tar.
+    renamed: (Vec<u8>, Vec<u8>),
     /// The first name of every file that has several.
     names: HashMap<u64, Vec<u8>>,
     summary: TreeSummary,
@@ -85,7 +93,36 @@ struct Entry<'a> {
     size: u64,
 }
 
-impl<W: Write> Walk<'_, W> {
+impl<'a, W: Write> Walk<'a, W> {
+    fn new(root: &'a Path, ledger: &'a Ledger, out: W, options: StreamOptions) -> Self {
+        Self {
+            root,
+            ledger,
+            out,
+            options,
+            device: None,
+            renamed: (Vec::new(), Vec::new()),
+            names: HashMap::new(),
+            summary: TreeSummary::default(),
+        }
+    }
+
+    fn finish(mut self) -> Result<TreeSummary, Error> {
+        let end = self.out.write_all(&[0; 1024]);
+        end.and_then(|()| self.out.flush())
+            .map_err(Error::io("packing", b"/"))?;
+        Ok(self.summary)
+    }
+
+    fn any(&mut self, path: &[u8]) -> Result<(), Error> {
+        let status = self.status(path)?;
+        if file_type(&status) == FileType::Directory {
+            self.folder(path)
+        } else {
+            self.entry(path, &status)
+        }
+    }
+
     fn folder(&mut self, path: &[u8]) -> Result<(), Error> {
         let status = self.status(path)?;
         let device = (status.stx_dev_major, status.stx_dev_minor);
@@ -95,13 +132,7 @@ impl<W: Write> Walk<'_, W> {
             return Ok(());
         }
         for name in self.sorted_names(path)? {
-            let child = super::tree::join(path, &name);
-            let status = self.status(&child)?;
-            if file_type(&status) == FileType::Directory {
-                self.folder(&child)?;
-            } else {
-                self.entry(&child, &status)?;
-            }
+            self.any(&super::tree::join(path, &name))?;
         }
         Ok(())
     }
@@ -158,11 +189,10 @@ impl<W: Write> Walk<'_, W> {
         if file_type(status) == FileType::Directory || status.stx_nlink < 2 {
             return None;
         }
-        let first = self
-            .names
-            .entry(status.stx_ino)
-            .or_insert_with(|| path.to_vec());
-        (first != path).then(|| first.clone())
+        let name = self.name_of(path);
+        let first = self.names.entry(status.stx_ino);
+        let first = first.or_insert_with(|| name.clone());
+        (*first != name).then(|| first.clone())
     }
 
     fn write_device(&mut self, device: Device, entry: Entry<'_>) -> Result<(), Error> {
@@ -200,8 +230,20 @@ impl<W: Write> Walk<'_, W> {
 
     fn write_header(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
         self.summary.entries += 1;
-        let written = write_entry(&mut self.out, entry, self.options);
+        let name = self.name_of(entry.path);
+        let written = write_entry(&mut self.out, entry, &name, self.options);
         written.map_err(Error::io("packing", entry.path))
+    }
+
+    fn name_of(&self, path: &[u8]) -> Vec<u8> {
+        let (from, to) = &self.renamed;
+        let below = path.strip_prefix(from.as_slice()).unwrap_or(path);
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        if below.is_empty() {
+            to.clone()
+        } else {
+            super::tree::join(to, below)
+        }
     }
 
     /// Attributes that the image has: those on the file, and the ledger's.
@@ -298,8 +340,13 @@ fn device_of(status: &Statx, kind: DeviceKind) -> Device {
     }
 }
 
-fn write_entry(out: &mut impl Write, entry: &Entry<'_>, options: StreamOptions) -> io::Result<()> {
-    let name = written_name(entry);
+fn write_entry(
+    out: &mut impl Write,
+    entry: &Entry<'_>,
+    name: &[u8],
+    options: StreamOptions,
+) -> io::Result<()> {
+    let name = written_name(name, entry.kind);
     let extended = extended_records(entry, &name);
     if !extended.is_empty() {
         let mut header = Header::new_ustar();
@@ -348,8 +395,8 @@ fn put_name(header: &mut Header, name: &[u8]) {
 }
 
 /// The root is `./`; everything else has its path, folders with a slash.
-fn written_name(entry: &Entry<'_>) -> Vec<u8> {
-    match (entry.path, entry.kind) {
+fn written_name(name: &[u8], kind: EntryType) -> Vec<u8> {
+    match (name, kind) {
         (b"", _) => b"./".to_vec(),
         (path, EntryType::Directory) => [path, b"/"].concat(),
         (path, _) => path.to_vec(),

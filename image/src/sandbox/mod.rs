@@ -3,6 +3,7 @@
 //! The program executes itself again: [`enter_if_asked`] notices it, makes the namespaces and does
 //! one job, either a [`Task`](crate::inside::Task) of our own or somebody's script.
 
+mod bind;
 mod capabilities;
 mod channel;
 mod child;
@@ -18,6 +19,7 @@ mod syscalls;
 mod usage;
 mod workspace;
 
+pub use bind::{Access, Bind};
 pub use child::enter_if_asked;
 pub use failure::Failure;
 pub use namespace::{Namespace, Output, Streams};

@@ -1,5 +1,6 @@
 //! Packs a tree into a squashfs file, and reads one with a program of squashfs-tools-ng.
 
+mod packing;
 pub mod writer;
 
 use std::fs::{self, File, Permissions};
@@ -11,7 +12,7 @@ use std::thread;
 
 use tempfile::NamedTempFile;
 
-use self::writer::Options;
+pub use self::packing::Packing;
 use crate::cancellable::Cancellable;
 use crate::engine::{Cancel, Limits};
 use crate::error::Error;
@@ -36,6 +37,8 @@ pub struct Extra<'a> {
     pub latest: Option<i64>,
     /// What the file system could not represent, in JSON lines.
     pub ledger: &'a str,
+    /// How it is compressed.
+    pub packing: Packing,
 }
 
 /// Packs the tree at `rootfs` into a file that must not exist yet. The same tree gives the same
@@ -71,10 +74,7 @@ fn pack_into(
         input: None,
         output: Output::File(OwnedFd::from(writer)),
     };
-    let options = Options {
-        modified: extra.latest.map(clamp),
-        ..Options::default()
-    };
+    let options = extra.packing.options(extra.latest.map(clamp));
     // Files of nothing but holes take no space and have no end.
     let tree = Cancellable::new(tree, cancel);
     let (streamed, written) = thread::scope(|scope| {

@@ -13,6 +13,7 @@ mod machine;
 mod run;
 mod scripts;
 mod squashfs;
+mod stages;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         squashfs::CASES,
         debian::CASES,
         run::CASES,
+        stages::CASES,
     ];
     let trials = cases.concat().into_iter().map(|(name, case)| {
         Trial::test(name.replace(' ', "_"), move || {

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cooperage_image::oci::{Credentials, Registries};
+use cooperage_image::oci::Registries;
 use cooperage_image::sandbox::{Identity, Network};
-use cooperage_image::{
-    Cancel, Context, Engine, Error, FailureKind, Limits, Request, Settings, definition,
-};
+use cooperage_image::{Cancel, Context, Engine, Error, FailureKind, Output, Request, Settings};
 
 use crate::Case;
 use crate::machine::IDENTITIES;
@@ -81,23 +79,11 @@ fn settings(identity: Identity, folder: &Path) -> Settings {
 }
 
 fn build(engine: &Engine, folder: &Path) -> PathBuf {
-    let request = Request {
-        definition: RECIPE.as_bytes().to_vec(),
-        definition_options: definition::Options::default(),
-        name: "Singularity".to_owned(),
-        context: Context::Anywhere {
-            folder: folder.to_owned(),
-        },
-        output: folder.join("image.sif"),
-        overwrite: false,
-        test: true,
-        limits: Limits::default(),
-        credentials: Credentials::default(),
-        account_files: Vec::new(),
-        platform: None,
-        docker_engine: None,
-        epoch: None,
+    let context = Context::Anywhere {
+        folder: folder.to_owned(),
     };
+    let output = Output::Sif(folder.join("image.sif"));
+    let request = Request::new("Singularity", RECIPE.as_bytes().to_vec(), context, output);
     let built = engine.build(&request, &|_| {}, &Cancel::default());
     built.unwrap().path
 }

@@ -71,6 +71,17 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether an image can be written like this.
+    pub fn check(&self) -> Result<(), Error> {
+        let size = self.block_size;
+        if !size.is_power_of_two() || !(4096..=1 << 20).contains(&size) {
+            return Err(Error::BlockSize(size));
+        }
+        self.compression.check()
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
@@ -94,7 +105,7 @@ pub fn write_tar(
     out: &mut (impl Write + Seek),
     options: &Options,
 ) -> Result<Summary, Error> {
-    check(options)?;
+    options.check()?;
     let mut output = Output::start(out)?;
 
     let mut attribute_sets = AttributeSets::default();
@@ -116,14 +127,6 @@ pub fn write_tar(
         size,
         skipped_attributes: attribute_sets.into_skipped(),
     })
-}
-
-fn check(options: &Options) -> Result<(), Error> {
-    let size = options.block_size;
-    if !size.is_power_of_two() || !(4096..=1 << 20).contains(&size) {
-        return Err(Error::BlockSize(size));
-    }
-    options.compression.check()
 }
 
 /// Reads the whole stream: contents go to `data`, names and attributes into the tree.

@@ -1,12 +1,9 @@
-//! One build: its folder, and what each of its steps does there.
+//! One stage of a definition: its folder, and what each of its steps does there.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::event::{Event, Phase};
-use super::image::{BuiltImage, Facts};
-use super::request::{Context, Request, Settings, clean_environment};
+use super::request::{Context, Request, Settings, Test, clean_environment};
 use super::watch::Watch;
 use crate::base::{self, Base, Bootstrapper};
 use crate::definition::{App, Definition, FileCopy, FilesFrom, Header, Script, Stage};
@@ -15,8 +12,6 @@ use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
 use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
 use crate::sandbox::{Namespace, ScriptRun, Section, Streams, Workspace, run_script};
-use crate::sif::{self, SifContents};
-use crate::squashfs;
 
 /// Sources the image's environment, then becomes the command that follows.
 const EXEC: &str = "/.singularity.d/actions/exec";
@@ -29,29 +24,26 @@ pub(super) struct Order<'a> {
     pub(super) request: &'a Request,
     pub(super) definition: &'a Definition,
     pub(super) events: &'a (dyn Fn(Event<'_>) + Sync),
+    pub(super) watch: &'a Watch,
 }
 
-/// A build that has begun. Its folder is removed when it is dropped.
-pub(super) struct Build<'a> {
-    order: Order<'a>,
-    watch: &'a Watch,
-    /// The stage that becomes the image.
-    stage: &'a Stage,
-    workspace: Workspace,
+/// A stage that is being built. Its folder is removed when it is dropped.
+pub(super) struct StageBuild<'a> {
+    pub(super) order: Order<'a>,
+    pub(super) stage: &'a Stage,
+    pub(super) workspace: Workspace,
     /// What the file system cannot represent of the tree, in JSON lines.
-    ledger: String,
-    base: Base,
-    facts: InspectFacts,
+    pub(super) ledger: String,
+    pub(super) base: Base,
+    pub(super) facts: InspectFacts,
 }
 
-impl<'a> Build<'a> {
-    pub(super) fn begin(order: Order<'a>, watch: &'a Watch) -> Result<Self, Error> {
-        let stage = only_stage(order.definition)?;
+impl<'a> StageBuild<'a> {
+    pub(super) fn begin(order: Order<'a>, stage: &'a Stage) -> Result<Self, Error> {
         let namespace = Namespace::new(order.settings.identity)?;
         let workspace = Workspace::create(&order.settings.scratch, &namespace)?;
         Ok(Self {
             order,
-            watch,
             stage,
             workspace,
             ledger: String::new(),
@@ -67,7 +59,7 @@ impl<'a> Build<'a> {
             settings: self.order.settings,
             request: self.order.request,
             events: self.order.events,
-            cancel: &self.watch.cancel,
+            cancel: &self.order.watch.cancel,
             workspace: &self.workspace,
             ledger: String::new(),
             unpacked: 0,
@@ -76,7 +68,7 @@ impl<'a> Build<'a> {
         self.base = base.map_err(|error| at_base(error, &self.stage.header))?;
         self.ledger = bootstrapper.ledger;
 
-        self.watch.check()?;
+        self.order.watch.check()?;
         self.inside(&Task::InstallBase(self.base.kind))?;
         if let Some(config) = self.base.config.clone() {
             let include_cmd = self.base.include_cmd;
@@ -185,7 +177,7 @@ impl<'a> Build<'a> {
             other => return Err(unexpected(&other)),
         }
         for warning in &self.facts.warnings {
-            (self.order.events)(Event::Warning(warning));
+            self.warn(warning);
         }
         Ok(())
     }
@@ -193,7 +185,7 @@ impl<'a> Build<'a> {
     /// Runs the image's test as the image's users would.
     pub(super) fn run_test(&self) -> Result<(), Error> {
         let test = self.stage.sections.test.as_ref();
-        if !self.order.request.test || script(test).is_none() {
+        if self.order.request.test == Test::Skip || script(test).is_none() {
             return Ok(());
         }
         self.enter(Phase::Test)?;
@@ -204,79 +196,21 @@ impl<'a> Build<'a> {
         })
     }
 
-    /// Packs the tree, wraps it and puts it in its place.
-    pub(super) fn pack(&mut self) -> Result<BuiltImage, Error> {
-        self.enter(Phase::Pack)?;
-        let tree = self.workspace.path().join("rootfs.squashfs");
-        let extra = squashfs::Extra {
-            latest: self.order.request.epoch,
-            ledger: &self.ledger,
-        };
-        squashfs::pack(
-            self.workspace.namespace(),
-            &self.workspace.rootfs(),
-            extra,
-            &tree,
-            &self.watch.cancel,
-        )?;
-        self.watch.check()?;
-
-        let image = self.wrap(&tree)?;
-        self.say("build complete");
-        Ok(image)
-    }
-
-    fn wrap(&mut self, tree: &Path) -> Result<BuiltImage, Error> {
-        let definition = self.order.definition.redacted();
-        let config = self.base.config.as_ref().or(self.base.inherited.as_ref());
-        let config = config.map(serde_json::to_vec).transpose();
-        let config = config.map_err(|error| Error::Internal(error.to_string()))?;
-        let inspect = self.facts.inspect_json.as_bytes();
-        let mut objects = vec![("inspect-metadata.json", inspect)];
-        objects.extend(config.as_deref().map(|config| ("oci-config.json", config)));
-        let contents = SifContents {
-            definition: &definition,
-            objects,
-            squashfs: tree,
-            architecture: &self.facts.architecture,
-            time: self.time(),
-        };
-        let summary = write_beside(&self.order.request.output, &contents)?;
-        Ok(BuiltImage {
-            path: self.order.request.output.clone(),
-            size: summary.size,
-            sha256: summary.sha256,
-            md5: summary.md5,
-            facts: self.facts(definition),
-        })
-    }
-
-    fn facts(&mut self, definition: String) -> Facts {
-        let facts = std::mem::take(&mut self.facts);
-        Facts {
-            architecture: facts.architecture,
-            definition,
-            labels: facts.labels,
-            environment: facts.environment,
-            runscript: facts.runscript,
-            startscript: facts.startscript,
-            test: facts.test,
-            help: facts.help,
-            base: self.base.reference.take(),
-        }
-    }
-
-    fn enter(&self, phase: Phase) -> Result<(), Error> {
-        self.watch.check()?;
+    pub(super) fn enter(&self, phase: Phase) -> Result<(), Error> {
+        self.order.watch.check()?;
         (self.order.events)(Event::Phase(phase));
         Ok(())
     }
 
-    fn say(&self, line: &str) {
+    pub(super) fn warn(&self, line: &str) {
+        (self.order.events)(Event::Warning(line));
+    }
+
+    pub(super) fn say(&self, line: &str) {
         (self.order.events)(Event::Info(line));
     }
 
-    fn inside(&self, task: &Task) -> Result<Reply, Error> {
+    pub(super) fn inside(&self, task: &Task) -> Result<Reply, Error> {
         let rootfs = self.workspace.rootfs();
         self.workspace
             .namespace()
@@ -297,8 +231,8 @@ impl<'a> Build<'a> {
 
     fn run(&self, run: &ScriptRun<'_>) -> Result<(), Error> {
         let mut output = |bytes: &[u8]| (self.order.events)(Event::Output(bytes));
-        let ended = run_script(&self.workspace, run, &mut output, &self.watch.cancel);
-        ended.map_err(|error| self.watch.explain(error, run.section.name()))
+        let ended = run_script(&self.workspace, run, &mut output, &self.order.watch.cancel);
+        ended.map_err(|error| self.order.watch.explain(error, run.section.name()))
     }
 
     /// A clean environment, with variables under both of the names that scripts know.
@@ -312,7 +246,7 @@ impl<'a> Build<'a> {
         environment
     }
 
-    fn time(&self) -> i64 {
+    pub(super) fn time(&self) -> i64 {
         let now = || {
             SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -323,17 +257,6 @@ impl<'a> Build<'a> {
             .request
             .epoch
             .unwrap_or_else(|| i64::try_from(now()).unwrap_or(i64::MAX))
-    }
-}
-
-/// The stage that becomes the image.
-fn only_stage(definition: &Definition) -> Result<&Stage, Error> {
-    match definition.stages.as_slice() {
-        [stage] => Ok(stage),
-        stages => Err(Error::Base {
-            message: format!("definition has {} stages", stages.len()),
-            help: Some("definitions of one stage can be built".to_owned()),
-        }),
     }
 }
 
@@ -359,35 +282,6 @@ fn pair(copy: FileCopy) -> Pair {
     Pair {
         source: copy.source,
         destination: copy.destination,
-    }
-}
-
-/// Writes the image under another name first, so that what has its name is complete.
-fn write_beside(output: &Path, contents: &SifContents<'_>) -> Result<sif::SifSummary, Error> {
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let temporary = tempfile::Builder::new()
-        .prefix(".cooperage-")
-        .suffix(".sif")
-        .tempdir_in(&folder)
-        .map_err(Error::io("creating an image in", &folder))?;
-    let path = temporary.path().join("image.sif");
-    let summary = sif::create(&path, contents).map_err(|error| wrapping(error, output))?;
-    fs::rename(&path, output).map_err(Error::io("writing", output))?;
-    File::open(&folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("writing", &folder))?;
-    Ok(summary)
-}
-
-fn wrapping(error: sif::SifError, output: &Path) -> Error {
-    match error {
-        sif::SifError::Write(source) | sif::SifError::Read(source) => {
-            Error::io("writing", output)(source)
-        }
-        error => Error::Internal(error.to_string()),
     }
 }
 
