@@ -6,17 +6,17 @@
 //!
 //! <https://apptainer.org/docs/user/main/appendix.html#debootstrap-bootstrap-agent>
 
-use std::path::Path;
-
 use url::Url;
 
+use super::installer::{self, Installer};
+use super::{Base, Bootstrapper};
 use crate::definition::Debootstrap;
-use crate::engine::{Cancel, Limits};
 use crate::error::Error;
-use crate::sandbox::{self, Network, ScriptRun, Section, Workspace};
+use crate::sandbox::{Section, Workspace};
+
+pub use super::installer::Surroundings;
 
 const PROGRAM: &str = "/usr/bin/mmdebstrap";
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// apt cannot become another user, and terminals cannot belong to the group of terminals: the
 /// sandbox's own are shown instead of fresh ones.
 const FOR_ONE_ID: [&str; 4] = [
@@ -28,15 +28,13 @@ const FOR_ONE_ID: [&str; 4] = [
      umount --lazy \"$1/dev/$name\" && rm \"$1/dev/$name\"; done",
 ];
 
-/// What surrounds the work.
-#[derive(Debug)]
-pub struct Surroundings<'a> {
-    /// What the work may use.
-    pub limits: Limits,
-    /// Variables that lead to a proxy.
-    pub proxies: Vec<(String, String)>,
-    /// Stops the work.
-    pub cancel: &'a Cancel,
+/// Installs the release into the tree of a build.
+pub(super) fn for_build(
+    bootstrapper: &Bootstrapper<'_>,
+    release: &Debootstrap,
+) -> Result<Base, Error> {
+    let installer = installer(bootstrapper.workspace, release)?;
+    installer::install(bootstrapper, installer)
 }
 
 /// Fills the empty root file system of a workspace. What the programs say goes to `output`.
@@ -46,31 +44,20 @@ pub fn bootstrap(
     surroundings: Surroundings<'_>,
     output: &mut dyn FnMut(&[u8]),
 ) -> Result<(), Error> {
+    let installer = installer(workspace, release)?;
+    installer::run(workspace, &installer, surroundings, output)
+}
+
+fn installer(workspace: &Workspace, release: &Debootstrap) -> Result<Installer, Error> {
     let command = command(release, workspace.namespace().is_single())?;
-    require_programs()?;
-    let mut environment = surroundings.proxies;
-    for (name, value) in [("PATH", PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/root")] {
-        environment.push((name.to_owned(), value.to_owned()));
-    }
-    let run = ScriptRun {
-        section: Section::Bootstrap,
+    installer::require(&["mmdebstrap"], "mmdebstrap")?;
+    Ok(Installer {
+        program: "mmdebstrap",
         command,
-        body: None,
-        environment,
-        context: None,
-        network: Network::Host,
-        limits: surroundings.limits,
-    };
-    match sandbox::run_script(workspace, &run, output, surroundings.cancel) {
-        Err(Error::Script { status, .. }) => Err(Error::Base {
-            message: format!(
-                "{} from {} could not be bootstrapped: mmdebstrap ended with exit status {status}",
-                release.os_version, release.mirror_url
-            ),
-            help: Some("the log above says why; check OSVersion, MirrorURL and Include".to_owned()),
-        }),
-        other => other,
-    }
+        variables: Vec::new(),
+        reference: format!("debootstrap:{} {}", release.os_version, release.mirror_url),
+        keys: "OSVersion, MirrorURL and Include",
+    })
 }
 
 /// The packages that `debootstrap --variant=minbase` installs.
@@ -142,16 +129,6 @@ fn architecture() -> &'static str {
         "powerpc64" => "ppc64el",
         other => other,
     }
-}
-
-fn require_programs() -> Result<(), Error> {
-    if Path::new(PROGRAM).exists() {
-        return Ok(());
-    }
-    Err(Error::Machine {
-        message: "mmdebstrap is not installed".to_owned(),
-        help: Some("install the Debian package mmdebstrap".to_owned()),
-    })
 }
 
 #[cfg(test)]

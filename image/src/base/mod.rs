@@ -1,16 +1,22 @@
 //! Where the root file system of an image comes from: one file for each bootstrap agent.
 
+mod arch;
+mod busybox;
 pub mod debootstrap;
 mod docker;
+mod download;
 mod folder;
 mod image_file;
+mod installer;
 mod localimage;
+mod yum;
+mod zypper;
 
 use std::io::Read;
 
 use crate::cancellable::Cancellable;
-use crate::definition::{Bootstrap, Debootstrap};
-use crate::engine::{Cancel, Event, Request, Settings, passed_on};
+use crate::definition::Bootstrap;
+use crate::engine::{Cancel, Event, Request, Settings};
 use crate::error::Error;
 use crate::inside::{Reply, Task};
 use crate::metadata::{BaseKind, OciConfig};
@@ -67,7 +73,11 @@ pub(crate) fn bootstrap(
 ) -> Result<Base, Error> {
     match bootstrap {
         Bootstrap::Docker(docker) => docker::bootstrap(bootstrapper, docker),
-        Bootstrap::Debootstrap(release) => from_packages(bootstrapper, release),
+        Bootstrap::Debootstrap(release) => debootstrap::for_build(bootstrapper, release),
+        Bootstrap::Yum(release) => yum::bootstrap(bootstrapper, release),
+        Bootstrap::Zypper(release) => zypper::bootstrap(bootstrapper, release),
+        Bootstrap::Arch(release) => arch::bootstrap(bootstrapper, release),
+        Bootstrap::Busybox { mirror_url } => busybox::bootstrap(bootstrapper, mirror_url),
         Bootstrap::LocalImage(image) => localimage::bootstrap(bootstrapper, image),
         Bootstrap::Scratch => Ok(Base::default()),
         other => Err(unsupported(other)),
@@ -79,34 +89,6 @@ fn unsupported(bootstrap: &Bootstrap) -> Error {
         message: format!("base is not supported yet: {bootstrap:?}"),
         help: None,
     }
-}
-
-fn from_packages(
-    bootstrapper: &mut Bootstrapper<'_>,
-    release: &Debootstrap,
-) -> Result<Base, Error> {
-    bootstrapper.say(&format!(
-        "installing {} from {}",
-        release.os_version, release.mirror_url
-    ));
-    let surroundings = debootstrap::Surroundings {
-        limits: bootstrapper.request.limits,
-        proxies: passed_on(&bootstrapper.settings.environment),
-        cancel: bootstrapper.cancel,
-    };
-    debootstrap::bootstrap(
-        bootstrapper.workspace,
-        release,
-        surroundings,
-        &mut |bytes| {
-            (bootstrapper.events)(Event::Output(bytes));
-        },
-    )?;
-    let reference = format!("debootstrap:{} {}", release.os_version, release.mirror_url);
-    Ok(Base {
-        reference: Some((reference, None)),
-        ..Base::default()
-    })
 }
 
 impl Bootstrapper<'_> {

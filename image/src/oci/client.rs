@@ -304,7 +304,7 @@ struct TokenAnswer {
 
 /// How often and how long something is tried again.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     tries: u32,
     pause: Duration,
 }
@@ -322,7 +322,11 @@ impl Patience {
     const LONGEST: Duration = Duration::from_mins(1);
 
     /// Waits before the next try. `None` means that there is none.
-    fn wait(&mut self, asked: Option<Duration>, cancel: &Cancel) -> Result<Option<()>, Error> {
+    pub(crate) fn wait(
+        &mut self,
+        asked: Option<Duration>,
+        cancel: &Cancel,
+    ) -> Result<Option<()>, Error> {
         if self.tries == 0 || asked.is_some_and(|asked| asked > Self::LONGEST) {
             return Ok(None);
         }
@@ -339,7 +343,7 @@ impl Patience {
     }
 }
 
-fn is_passing(status: StatusCode) -> bool {
+pub(crate) fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
@@ -366,7 +370,7 @@ fn sensitive_basic(account: &Account) -> Result<HeaderValue, Error> {
 }
 
 /// Without a process-wide provider rustls panics at the first connection.
-fn install_tls() {
+pub(crate) fn install_tls() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // The loser of a race finds the same provider installed.
         drop(rustls::crypto::ring::default_provider().install_default());

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 pub use accounts::{Accounts, HeaderAccount};
+pub(crate) use client::{Patience, install_tls, is_passing};
 pub use config::ImageConfig;
 pub use digest::Digest;
 pub use fetch::{Fetch, FetchedImage, LayerBlob, fetch};
