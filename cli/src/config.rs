@@ -148,6 +148,22 @@ pub(crate) fn source_date_epoch() -> anyhow::Result<Option<i64>> {
     }
 }
 
+/// The caller's home.
+pub(crate) fn home_folder() -> Option<PathBuf> {
+    variable("HOME").map(PathBuf::from)
+}
+
+/// What is always mounted into containers, by the names that Apptainer and Singularity know.
+pub(crate) fn bind_paths() -> Vec<String> {
+    let names = ["SINGULARITY_BINDPATH", "SINGULARITY_BIND"];
+    let newer = ["APPTAINER_BINDPATH", "APPTAINER_BIND"];
+    let found: Vec<String> = newer.into_iter().filter_map(text).collect();
+    if found.is_empty() {
+        return names.into_iter().filter_map(text).collect();
+    }
+    found
+}
+
 /// The folders in which programs are looked for.
 pub(crate) fn program_folders() -> Vec<PathBuf> {
     variable("PATH")

@@ -17,7 +17,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "worker",
         ],
     ),
-    ("Images, with or without a hub", &["build", "check"]),
+    (
+        "Images, with or without a hub",
+        &["build", "check", "run", "exec", "shell", "test"],
+    ),
     (
         "Images that can be written to, as in Singularity 2",
         &["create"],

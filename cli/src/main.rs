@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod container;
 mod definition_args;
 mod demo;
 mod exit;

@@ -88,6 +88,16 @@ pub enum Error {
         /// What to install or to set.
         help: Option<String>,
     },
+    /// A program of an image cannot be started.
+    #[error("{program} cannot be run: {why}")]
+    NotStarted {
+        /// Which.
+        program: String,
+        /// Why.
+        why: String,
+        /// The exit status that a shell has for it: 127 if it is missing, 126 otherwise.
+        status: u8,
+    },
     /// The image exists already and overwriting was not asked for.
     #[error("{} exists already; use --force to overwrite it", .0.display())]
     Exists(PathBuf),
@@ -132,9 +142,11 @@ impl Error {
             Self::Network { .. } => FailureKind::Network,
             Self::Cancelled => FailureKind::Cancelled,
             Self::Io { source, .. } if is_disk_full(source) => FailureKind::Disk,
-            Self::Machine { .. } | Self::Exists(_) | Self::Io { .. } | Self::Internal(_) => {
-                FailureKind::Internal
-            }
+            Self::NotStarted { .. }
+            | Self::Machine { .. }
+            | Self::Exists(_)
+            | Self::Io { .. }
+            | Self::Internal(_) => FailureKind::Internal,
         }
     }
 

@@ -22,6 +22,7 @@ pub mod layer;
 pub mod metadata;
 pub mod oci;
 mod rooted;
+pub mod runtime;
 pub mod sandbox;
 pub mod sif;
 pub mod squashfs;

@@ -84,6 +84,7 @@ pub(crate) fn of_engine(error: &Error) -> Failure {
         Error::Base { help, .. } | Error::Machine { help, .. } => failure.help.clone_from(help),
         Error::Network { .. }
         | Error::At { .. }
+        | Error::NotStarted { .. }
         | Error::Exists(_)
         | Error::Cancelled
         | Error::Io { .. }

@@ -100,7 +100,7 @@ fn request(args: &Args) -> anyhow::Result<Request> {
 }
 
 /// The engine runs on the main thread, so signals are waited for on another.
-fn cancel_on_signals(cancel: &Cancel) -> anyhow::Result<()> {
+pub(crate) fn cancel_on_signals(cancel: &Cancel) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -7,9 +7,13 @@ mod check;
 mod collection;
 mod completion;
 mod create;
+mod exec;
 mod logs;
 mod man;
+mod run;
 mod serve;
+mod shell;
+mod test;
 mod with_parent;
 mod work;
 mod worker;
@@ -18,8 +22,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::up;
+use crate::{container, up};
 
+pub(crate) use build::cancel_on_signals;
 pub(crate) use logs::tell_end;
 
 /// What the program can do.
@@ -47,12 +52,23 @@ pub(crate) enum Command {
     Build(build::Args),
     /// Check a definition without building it.
     Check(check::Args),
+    /// Run an image: its runscript.
+    Run(run::Args),
+    /// Run a program of an image.
+    Exec(exec::Args),
+    /// Start a shell in an image.
+    Shell(shell::Args),
+    /// Run the test of an image.
+    Test(test::Args),
     /// Create an empty image that can be written to.
     Create(create::Args),
     /// Print what makes a shell complete command lines.
     Completion(completion::Args),
     /// Write the pages of the manual.
     Man(man::Args),
+    /// Fetch or unpack what is to be run.
+    #[command(hide = true)]
+    Prepare(container::PrepareArgs),
     /// Run a program that ends when its parent does.
     #[command(hide = true)]
     WithParent(with_parent::Args),
@@ -72,6 +88,11 @@ impl Command {
             Self::Worker(command) => worker::run(command),
             Self::Build(args) => build::run(&args),
             Self::Check(args) => check::run(&args),
+            Self::Run(args) => Ok(run::run(args)),
+            Self::Exec(args) => Ok(exec::run(args)),
+            Self::Shell(args) => Ok(shell::run(args)),
+            Self::Test(args) => Ok(test::run(args)),
+            Self::Prepare(args) => container::prepare(&args),
             Self::Create(args) => create::run(&args),
             Self::Completion(args) => completion::run(&args),
             Self::Man(args) => man::run(&args),

@@ -36,19 +36,22 @@ pub(crate) fn read_tree(
     Ok(config)
 }
 
-struct Tree {
-    kind: Kind,
-    offset: u64,
+/// Where an image's root file system is.
+pub(crate) struct Tree {
+    pub(crate) kind: Kind,
+    pub(crate) offset: u64,
     size: u64,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+/// What it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
     Squashfs,
     Ext3,
 }
 
-fn find_tree(file: &File, name: &str) -> Result<(Tree, Option<OciConfig>), Error> {
+/// Finds the root file system of an image, a file and its name.
+pub(crate) fn find_tree(file: &File, name: &str) -> Result<(Tree, Option<OciConfig>), Error> {
     let copy = file.try_clone().map_err(Error::io("opening", name))?;
     match sif::from_file(copy) {
         Ok(sif) => Ok((partition(&sif, name)?, config(&sif, name)?)),
@@ -119,7 +122,7 @@ fn length_of_line(file: &File) -> u64 {
 
 fn not_a_base(name: &str, why: &str) -> Error {
     Error::Base {
-        message: format!("{name} is no image that can be built on: {why}"),
+        message: format!("{name} is not an image that can be used: {why}"),
         help: Some("build it with cooperage, apptainer or singularity".to_owned()),
     }
 }

@@ -23,7 +23,7 @@ use crate::metadata::{BaseKind, OciConfig};
 use crate::oci::Platform;
 use crate::sandbox::{Streams, Workspace};
 
-pub(crate) use image_file::read_tree;
+pub(crate) use image_file::{Kind, find_tree, read_tree};
 
 /// What a base brings along besides its files.
 #[derive(Debug)]

@@ -73,12 +73,32 @@ pub fn fetch(
     events: &(dyn Fn(Event<'_>) + Sync),
     cancel: &Cancel,
 ) -> Result<FetchedImage, Error> {
+    let fetch = |client: &Client<'_>| fetch_from(client, wanted, events);
+    from_first_endpoint(wanted, events, cancel, &fetch)
+}
+
+/// The digest of the manifest that the image has now, for its platform.
+pub fn resolve(
+    wanted: &Fetch<'_>,
+    events: &(dyn Fn(Event<'_>) + Sync),
+    cancel: &Cancel,
+) -> Result<Digest, Error> {
+    let resolve = |client: &Client<'_>| find_manifest(client, wanted).map(|(digest, _)| digest);
+    from_first_endpoint(wanted, events, cancel, &resolve)
+}
+
+fn from_first_endpoint<T>(
+    wanted: &Fetch<'_>,
+    events: &(dyn Fn(Event<'_>) + Sync),
+    cancel: &Cancel,
+    take: &dyn Fn(&Client<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut mirror_failure = None;
     for endpoint in endpoints(wanted.registries, wanted.reference)? {
         let (host, role) = (endpoint.host(), endpoint.role);
         let account = wanted.accounts.for_registry(wanted.reference.registry());
         let client = Client::new(endpoint, wanted.reference.repository(), account, cancel)?;
-        match fetch_from(&client, wanted, events) {
+        match take(&client) {
             Ok(image) => return Ok(image),
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) if role == Role::Mirror => {

@@ -27,7 +27,7 @@ pub use accounts::{Accounts, HeaderAccount};
 pub(crate) use client::{Patience, install_tls, is_passing};
 pub use config::ImageConfig;
 pub use digest::Digest;
-pub use fetch::{Fetch, FetchedImage, LayerBlob, fetch};
+pub use fetch::{Fetch, FetchedImage, LayerBlob, fetch, resolve};
 pub use platform::Platform;
 pub use reference::{Reference, ReferenceError, Version};
 

@@ -44,6 +44,11 @@ impl Failure {
         }
     }
 
+    /// What went wrong, in a sentence.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// For `map_err`: an I/O error with what was being done and to which path.
     pub fn io<P: AsRef<Path>>(action: &'static str, path: P) -> impl FnOnce(io::Error) -> Self {
         move |error| Self {

@@ -56,6 +56,28 @@ impl Mapping {
         }
     }
 
+    /// The caller's own ids and, for root of the machine, everybody's: for files that the caller is
+    /// to have as it would have them without a namespace.
+    ///
+    /// # Security
+    /// Scripts never run in such a namespace, only our own tasks.
+    pub(super) fn of_caller() -> Result<Self, Error> {
+        if !Uid::effective().is_root() {
+            return Self::for_user(Identity::Single);
+        }
+        let everybody = Extent {
+            first: 1,
+            count: 65_535,
+        };
+        let is_known = |path| require_known(path, everybody).is_ok();
+        let knows_all = is_known("/proc/self/uid_map") && is_known("/proc/self/gid_map");
+        Ok(Self {
+            root: (0, 0),
+            rest: knows_all.then_some((everybody, everybody)),
+            writer: Writer::Root,
+        })
+    }
+
     fn for_root(identity: Identity) -> Result<Self, Error> {
         let names = ["root".to_owned(), "0".to_owned()];
         let uids = subordinate("/etc/subuid", &names)?.unwrap_or(ROOTS_RANGE);

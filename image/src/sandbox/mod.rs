@@ -7,6 +7,7 @@ mod bind;
 mod capabilities;
 mod channel;
 mod child;
+pub(crate) mod container;
 mod failure;
 mod identity;
 mod init;

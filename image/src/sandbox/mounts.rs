@@ -1,7 +1,8 @@
 //! What a process in the sandbox sees: the file systems, and how they are restricted.
 
+pub(super) mod devices;
 mod host;
-mod restrict;
+pub(super) mod restrict;
 
 use std::fs;
 use std::io;
@@ -16,6 +17,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
+use self::devices::Devices;
 use self::host::Host;
 use super::child::machine;
 use super::failure::Failure;
@@ -31,15 +33,6 @@ pub(super) const ROOTFS: &str = "rootfs";
 pub(super) const CONTEXT: &str = "context";
 pub(super) const TMP: &str = "tmp";
 pub(super) const VAR_TMP: &str = "var-tmp";
-
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
-const DEVICE_LINKS: [(&str, &str); 5] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-    ("ptmx", "pts/ptmx"),
-];
 
 /// Makes the current folder the root directory and lets go of everything else.
 pub(super) fn enter_folder() -> Result<(), Failure> {
@@ -63,9 +56,9 @@ pub(super) fn enter_sandbox(section: Section) -> Result<(), Failure> {
     let trees = Trees::gather(section)?;
     become_root(&trees.root)?;
 
-    trees.show_proc()?;
+    trees.proc.show()?;
     attach_in_new_folder(&trees.sys, "/sys")?;
-    trees.make_dev()?;
+    trees.devices.show()?;
     if section.is_on_host() {
         trees.show_host()?;
     }
@@ -81,17 +74,14 @@ struct Trees {
     root: OwnedFd,
     proc: Proc,
     sys: OwnedFd,
-    dev: OwnedFd,
-    pts: OwnedFd,
-    shm: OwnedFd,
-    devices: Vec<(&'static str, OwnedFd)>,
+    devices: Devices,
     tmp: OwnedFd,
     var_tmp: OwnedFd,
     host: Option<Host>,
 }
 
 /// What the sandbox has as `/proc`.
-enum Proc {
+pub(super) enum Proc {
     /// It shows the processes of the sandbox only.
     Fresh(OwnedFd),
     /// The kernel refuses a fresh one where parts of `/proc` are covered, as in most containers.
@@ -101,10 +91,20 @@ enum Proc {
 }
 
 impl Proc {
-    fn gather() -> Result<Self, Failure> {
+    pub(super) fn gather() -> Result<Self, Failure> {
         file_system("proc", &[])
             .map(Self::Fresh)
             .or_else(|_| clone_of("/proc").map(Self::Machines))
+    }
+
+    pub(super) fn show(&self) -> Result<(), Failure> {
+        match self {
+            Self::Fresh(tree) => attach_in_new_folder(tree, "/proc"),
+            Self::Machines(tree) => {
+                attach_in_new_folder(tree, "/proc")?;
+                restrict::below("/proc", MsFlags::MS_RDONLY | NO_PROGRAMS)
+            }
+        }
     }
 }
 
@@ -112,15 +112,12 @@ const NO_PROGRAMS: MsFlags = MsFlags::MS_NOSUID
     .union(MsFlags::MS_NODEV)
     .union(MsFlags::MS_NOEXEC);
 
-const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
+pub(super) const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
     .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
     .union(OpenTreeFlags::AT_RECURSIVE);
 
 impl Trees {
     fn gather(section: Section) -> Result<Self, Failure> {
-        let devices = DEVICES
-            .iter()
-            .map(|name| Ok((*name, clone_of(&format!("/dev/{name}"))?)));
         Ok(Self {
             root: if section.is_on_host() {
                 file_system("tmpfs", &[("mode", "0755"), ("size", "16m")])?
@@ -129,10 +126,7 @@ impl Trees {
             },
             proc: Proc::gather()?,
             sys: clone_of("/sys")?,
-            dev: file_system("tmpfs", &[("mode", "0755"), ("size", "1m")])?,
-            pts: file_system("devpts", &[("ptmxmode", "0666"), ("mode", "0620")])?,
-            shm: file_system("tmpfs", &[("mode", "1777"), ("size", "64m")])?,
-            devices: devices.collect::<Result<_, Failure>>()?,
+            devices: Devices::gather()?,
             tmp: clone_of(TMP)?,
             var_tmp: clone_of(VAR_TMP)?,
             host: if section.is_on_host() {
@@ -141,31 +135,6 @@ impl Trees {
                 None
             },
         })
-    }
-
-    fn show_proc(&self) -> Result<(), Failure> {
-        match &self.proc {
-            Proc::Fresh(tree) => attach_in_new_folder(tree, "/proc"),
-            Proc::Machines(tree) => {
-                attach_in_new_folder(tree, "/proc")?;
-                restrict::below("/proc", MsFlags::MS_RDONLY | NO_PROGRAMS)
-            }
-        }
-    }
-
-    fn make_dev(&self) -> Result<(), Failure> {
-        attach_in_new_folder(&self.dev, "/dev")?;
-        for (name, tree) in &self.devices {
-            let path = format!("/dev/{name}");
-            fs::File::create(&path).map_err(Failure::io("creating", &path))?;
-            attach(tree, Path::new(&path))?;
-        }
-        for (name, target) in DEVICE_LINKS {
-            let path = format!("/dev/{name}");
-            symlink(target, &path).map_err(Failure::io("creating", &path))?;
-        }
-        attach_in_new_folder(&self.pts, "/dev/pts")?;
-        attach_in_new_folder(&self.shm, "/dev/shm")
     }
 
     fn show_host(&self) -> Result<(), Failure> {
@@ -225,7 +194,7 @@ fn keep_to_ourselves() -> Result<(), Failure> {
 }
 
 /// <https://man7.org/linux/man-pages/man2/pivot_root.2.html>: both arguments are the folder itself.
-fn become_root(tree: &OwnedFd) -> Result<(), Failure> {
+pub(super) fn become_root(tree: &OwnedFd) -> Result<(), Failure> {
     let changing = "changing the root directory";
     attach(tree, Path::new("/"))?;
     nix::unistd::fchdir(tree).map_err(machine(changing))?;
@@ -234,15 +203,15 @@ fn become_root(tree: &OwnedFd) -> Result<(), Failure> {
     nix::unistd::chdir("/").map_err(machine(changing))
 }
 
-fn clone_of(path: &str) -> Result<OwnedFd, Failure> {
+pub(super) fn clone_of(path: &str) -> Result<OwnedFd, Failure> {
     open_tree(CWD, path, CLONE).map_err(shown(Path::new(path)))
 }
 
-fn shown(path: &Path) -> impl FnOnce(rustix::io::Errno) -> Failure {
+pub(super) fn shown(path: &Path) -> impl FnOnce(rustix::io::Errno) -> Failure {
     move |error| Failure::machine(&format!("showing {} in the sandbox", path.display()), error)
 }
 
-fn file_system(kind: &str, options: &[(&str, &str)]) -> Result<OwnedFd, Failure> {
+pub(super) fn file_system(kind: &str, options: &[(&str, &str)]) -> Result<OwnedFd, Failure> {
     let make = || {
         let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
         for (key, value) in options {
@@ -259,7 +228,7 @@ fn file_system(kind: &str, options: &[(&str, &str)]) -> Result<OwnedFd, Failure>
     make().map_err(|error| Failure::machine(&format!("mounting a fresh {kind}"), error))
 }
 
-fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Failure> {
+pub(super) fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Failure> {
     move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(shown(path))
 }
 

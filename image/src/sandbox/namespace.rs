@@ -57,6 +57,13 @@ impl Namespace {
         })
     }
 
+    /// A namespace for trees of the caller's own, in which no script runs.
+    pub(crate) fn of_caller() -> Result<Self, Error> {
+        Ok(Self {
+            mapping: Mapping::of_caller()?,
+        })
+    }
+
     /// Whether root is the only user inside: owners that a tree should have are then only known
     /// from what was recorded about it.
     pub fn is_single(&self) -> bool {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::sandbox::failure::Failure;
 
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Restricts all mounts at and below a folder.
-pub(super) fn below(folder: &str, flags: MsFlags) -> Result<(), Failure> {
+pub(in crate::sandbox) fn below(folder: &str, flags: MsFlags) -> Result<(), Failure> {
     for (path, own) in mounts()?
         .iter()
         .filter(|(path, _)| path.starts_with(folder))
@@ -26,11 +27,28 @@ pub(super) fn below(folder: &str, flags: MsFlags) -> Result<(), Failure> {
 }
 
 /// Restricts the mount at a folder.
-pub(super) fn only(folder: &str, flags: MsFlags) -> Result<(), Failure> {
+pub(in crate::sandbox) fn only(folder: &str, flags: MsFlags) -> Result<(), Failure> {
     let mounts = mounts()?;
     let own = mounts.iter().rfind(|(path, _)| path == Path::new(folder));
     let own = own.map_or(MsFlags::empty(), |(_, own)| *own);
     restrict(Path::new(folder), own | flags).map_err(|error| refused(Path::new(folder), error))
+}
+
+/// Restricts the mount at a path, where `/proc` may not be there.
+pub(in crate::sandbox) fn at(path: &Path, flags: MsFlags) -> Result<(), Failure> {
+    let own = statvfs(path).map_err(|error| refused(path, error))?.flags();
+    let known = [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    let own = known.iter().filter(|(flag, _)| own.contains(*flag));
+    let own: MsFlags = own.map(|(_, flag)| *flag).collect();
+    restrict(path, own | flags).map_err(|error| refused(path, error))
 }
 
 fn restrict(path: &Path, flags: MsFlags) -> Result<(), Errno> {

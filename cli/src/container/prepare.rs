@@ -1,0 +1,62 @@
+//! What has to be done once before an image can be run: fetching it, and unpacking it.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cooperage_image::runtime::{self, Image, Remote};
+use cooperage_image::{Cancel, Event, Settings};
+
+use crate::commands::cancel_on_signals;
+use crate::config::{self, RegistryArgs};
+use crate::progress::{ProgressArgs, Voice};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PrepareArgs {
+    /// An image to unpack, or a URI to make an image of.
+    image: PathBuf,
+    /// Unpack.
+    #[arg(long)]
+    unpack: bool,
+    #[command(flatten)]
+    registries: RegistryArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
+}
+
+/// Prints where the tree or the image is.
+pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings {
+        cache: config::cache_folder(),
+        scratch: config::scratch_folder(),
+        registries: args.registries.registries(),
+        identity: cooperage_image::sandbox::Identity::default(),
+        network: cooperage_image::sandbox::Network::default(),
+        environment: config::environment(),
+    };
+    let cancel = Cancel::default();
+    cancel_on_signals(&cancel)?;
+    let display = args.progress.display(Voice::Engine);
+    let events = |event: Event<'_>| display.show(&event);
+    let path = if args.unpack {
+        runtime::unpack(&Image::open(&args.image)?, &settings, &events, &cancel)
+    } else {
+        remote(args).image(&settings, &events, &cancel)
+    };
+    display.finish();
+    let mut out = std::io::stdout();
+    out.write_all(path?.as_os_str().as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remote(args: &PrepareArgs) -> Remote {
+    Remote {
+        uri: args.image.to_string_lossy().into_owned(),
+        folder: PathBuf::from("."),
+        credentials: config::registry_credentials(),
+        account_files: config::account_files(),
+        docker_engine: Some(config::docker_engine()),
+    }
+}

@@ -1,0 +1,155 @@
+//! Images that were unpacked to be run, in the cache.
+//!
+//! A tree appears by renaming, complete; a lock keeps two starts from unpacking the same image.
+//! The folder of all trees is the caller's alone, whatever the modes of files in them are.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::image::Image;
+use crate::base;
+use crate::engine::{Cancel, Event, Limits, Settings};
+use crate::error::Error;
+use crate::inside::Task;
+use crate::sandbox::{Namespace, Streams, Workspace};
+use crate::squashfs::Bounds;
+
+const PARTIAL: &str = "partial-";
+
+fn folder(cache: &Path) -> PathBuf {
+    cache.join("trees")
+}
+
+/// The tree of an image if it was unpacked before.
+pub(super) fn find(image: &Image, cache: &Path) -> Result<Option<PathBuf>, Error> {
+    let tree = folder(cache).join(image.key()?);
+    Ok(tree.is_dir().then_some(tree))
+}
+
+/// Unpacks an image, unless somebody did before.
+pub fn unpack(
+    image: &Image,
+    settings: &Settings,
+    events: &(dyn Fn(Event<'_>) + Sync),
+    cancel: &Cancel,
+) -> Result<PathBuf, Error> {
+    let trees = folder(&settings.cache);
+    make_private(&trees)?;
+    let key = image.key()?;
+    let tree = trees.join(&key);
+    let _turn = lock(&trees.join(format!("{key}.lock")))?;
+    if tree.is_dir() {
+        return Ok(tree);
+    }
+    events(Event::Info(&format!("unpacking {}", image.path.display())));
+    let partial = Partial::make(&trees)?;
+    fill(image, &partial, settings, cancel)?;
+    if image.key()? != key {
+        return Err(Error::Base {
+            message: format!("{} was changed while it was unpacked", image.path.display()),
+            help: Some("start it again when nobody writes to it".to_owned()),
+        });
+    }
+    fs::rename(&partial.path, &tree).map_err(Error::io("writing", &tree))?;
+    Ok(tree)
+}
+
+/// Removes all trees. A container that runs from one loses its files.
+pub fn clean(cache: &Path) -> Result<(), Error> {
+    let trees = folder(cache);
+    if !trees.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&trees).map_err(Error::io("reading", &trees))? {
+        let path = entry.map_err(Error::io("reading", &trees))?.path();
+        if path.is_dir() {
+            remove(&path)?;
+        } else {
+            fs::remove_file(&path).map_err(Error::io("removing", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn make_private(trees: &Path) -> Result<(), Error> {
+    if let Some(parent) = trees.parent() {
+        fs::create_dir_all(parent).map_err(Error::io("making", parent))?;
+    }
+    match DirBuilder::new().mode(0o700).create(trees) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("making", trees)(error))
+        }
+        _ => crate::sandbox::own_folder(trees).map_err(Error::io("using", trees)),
+    }
+}
+
+fn lock(path: &Path) -> Result<File, Error> {
+    let file = File::create(path).map_err(Error::io("creating", path))?;
+    file.lock().map_err(Error::io("locking", path))?;
+    Ok(file)
+}
+
+/// Reads the image in a sandbox and writes its files as the caller's own, which only what reads a
+/// list of files and their content does.
+fn fill(
+    image: &Image,
+    partial: &Partial,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let namespace = Namespace::new(settings.identity)?;
+    let workspace = Workspace::create(&settings.scratch, &namespace)?;
+    let own = Namespace::of_caller()?;
+    let file = File::open(&image.path).map_err(Error::io("opening", &image.path))?;
+    let name = image.path.display().to_string();
+    let task = Task::ApplyLayer {
+        diff_id: None,
+        ledger: String::new(),
+        most_bytes: None,
+    };
+    let bounds = Bounds {
+        limits: Limits::default(),
+        cancel,
+    };
+    base::read_tree(&workspace, (&file, &name), bounds, |tree| {
+        let streams = Streams {
+            input: Some(tree),
+            ..Streams::default()
+        };
+        own.perform(&partial.path, &task, streams).map(drop)
+    })?;
+    Ok(())
+}
+
+/// A tree that is not complete; it is removed when it is dropped.
+struct Partial {
+    path: PathBuf,
+}
+
+impl Partial {
+    fn make(trees: &Path) -> Result<Self, Error> {
+        let folder = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(trees);
+        let path = folder
+            .map_err(Error::io("creating a folder in", trees))?
+            .keep();
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.path.exists()
+            && let Err(error) = remove(&self.path)
+        {
+            tracing::warn!("{} stays behind: {error}", self.path.display());
+        }
+    }
+}
+
+/// A folder of the image may keep its owner out, but not root of a namespace.
+fn remove(tree: &Path) -> Result<(), Error> {
+    Namespace::of_caller()?.perform(tree, &Task::RemoveTree, Streams::default())?;
+    fs::remove_dir(tree).map_err(Error::io("removing", tree))
+}
