@@ -19,11 +19,13 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ),
     (
         "Images, with or without a hub",
-        &["build", "check", "run", "exec", "shell", "test"],
+        &[
+            "build", "check", "run", "exec", "shell", "test", "pull", "inspect", "apps",
+        ],
     ),
     (
         "Images that can be written to, as in Singularity 2",
-        &["create"],
+        &["create", "import", "bootstrap", "expand"],
     ),
     ("This program", &["completion", "man"]),
 ];

@@ -12,6 +12,7 @@ mod hub;
 mod output;
 mod progress;
 mod up;
+mod uri;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

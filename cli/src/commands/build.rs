@@ -45,14 +45,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = request(args)?;
-    let engine = Engine::new(Settings {
-        cache: config::cache_folder(),
-        scratch: config::scratch_folder(),
-        registries: args.registries.registries(),
-        identity: cooperage_image::sandbox::Identity::default(),
-        network: cooperage_image::sandbox::Network::default(),
-        environment: config::environment(),
-    });
+    let engine = engine(&args.registries);
     let cancel = Cancel::default();
     cancel_on_signals(&cancel)?;
 
@@ -78,9 +71,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn request(args: &Args) -> anyhow::Result<Request> {
     let name = args.definition.display().to_string();
     let definition = std::fs::read(&args.definition).with_context(|| format!("reading {name}"))?;
-    let context = Context::Anywhere {
-        folder: std::env::current_dir()?,
-    };
     let output = Output::Sif(args.image.clone());
     Ok(Request {
         definition_options: args.reading.options()?,
@@ -90,12 +80,37 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         } else {
             Test::ReadOnly
         },
+        ..request_for(&name, definition, output)?
+    })
+}
+
+/// The engine with the settings of this user.
+pub(super) fn engine(registries: &RegistryArgs) -> Engine {
+    Engine::new(Settings {
+        cache: config::cache_folder(),
+        scratch: config::scratch_folder(),
+        registries: registries.registries(),
+        identity: cooperage_image::sandbox::Identity::default(),
+        network: cooperage_image::sandbox::Network::default(),
+        environment: config::environment(),
+    })
+}
+
+/// Asks for an image of a definition in this folder, with the accounts of this user.
+pub(super) fn request_for(
+    name: &str,
+    definition: Vec<u8>,
+    output: Output,
+) -> anyhow::Result<Request> {
+    let context = Context::Anywhere {
+        folder: std::env::current_dir()?,
+    };
+    Ok(Request {
         credentials: config::registry_credentials(),
         account_files: config::account_files(),
-        platform: None,
         docker_engine: Some(config::docker_engine()),
         epoch: config::source_date_epoch()?,
-        ..Request::new(&name, definition, context, output)
+        ..Request::new(name, definition, context, output)
     })
 }
 
@@ -129,7 +144,7 @@ fn summary(image: &BuiltImage) -> String {
 }
 
 /// Says why there is no image; what is wrong in the definition with the line concerned.
-fn explain(error: &Error, request: &Request) {
+pub(super) fn explain(error: &Error, request: &Request) {
     match error {
         Error::Definition(diagnostics) => {
             for diagnostic in diagnostics {
@@ -148,12 +163,14 @@ fn explain(error: &Error, request: &Request) {
     }
 }
 
-fn rendered(diagnostic: &definition::Diagnostic, request: &Request) -> String {
+/// A diagnostic with its line of the definition.
+pub(super) fn rendered(diagnostic: &definition::Diagnostic, request: &Request) -> String {
     let text = String::from_utf8_lossy(&request.definition);
     definition::render(diagnostic, &request.name, &text)
 }
 
-fn tell(error: &Error, place: &str) {
+/// Says what went wrong, and what would be right.
+pub(super) fn tell(error: &Error, place: &str) {
     eprintln!("cooperage: {place}{}", Told(error));
     if let Error::Base { help, .. } | Error::Machine { help, .. } = error
         && let Some(help) = help

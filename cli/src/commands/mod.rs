@@ -1,5 +1,7 @@
 //! The commands, one file each.
 
+mod apps;
+mod bootstrap;
 mod build;
 mod builds;
 mod cancel;
@@ -8,8 +10,12 @@ mod collection;
 mod completion;
 mod create;
 mod exec;
+mod expand;
+mod import;
+mod inspect;
 mod logs;
 mod man;
+mod pull;
 mod run;
 mod serve;
 mod shell;
@@ -60,8 +66,20 @@ pub(crate) enum Command {
     Shell(shell::Args),
     /// Run the test of an image.
     Test(test::Args),
+    /// Fetch an image from a registry, a hub or the web.
+    Pull(pull::Args),
+    /// Show what an image tells of itself: labels, scripts, environment, definition.
+    Inspect(inspect::Args),
+    /// List the apps in an image.
+    Apps(apps::Args),
     /// Create an empty image that can be written to.
     Create(create::Args),
+    /// Put a Docker image, another base or an archive into such an image, or into a folder.
+    Import(import::Args),
+    /// Build a definition into such an image, or into a folder.
+    Bootstrap(bootstrap::Args),
+    /// Give such an image more room.
+    Expand(expand::Args),
     /// Print what makes a shell complete command lines.
     Completion(completion::Args),
     /// Write the pages of the manual.
@@ -93,7 +111,13 @@ impl Command {
             Self::Shell(args) => Ok(shell::run(args)),
             Self::Test(args) => Ok(test::run(args)),
             Self::Prepare(args) => container::prepare(&args),
+            Self::Pull(args) => pull::run(&args),
+            Self::Inspect(args) => inspect::run(&args),
+            Self::Apps(args) => apps::run(&args),
             Self::Create(args) => create::run(&args),
+            Self::Import(args) => import::run(&args),
+            Self::Bootstrap(args) => bootstrap::run(&args),
+            Self::Expand(args) => expand::run(&args),
             Self::Completion(args) => completion::run(&args),
             Self::Man(args) => man::run(&args),
             Self::WithParent(args) => with_parent::run(&args),

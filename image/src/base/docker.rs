@@ -27,7 +27,12 @@ pub(super) fn bootstrap(
         let mut file = File::open(&layer.path).map_err(Error::io("opening", &layer.path))?;
         bootstrapper.apply(&mut file, layer.diff_id.clone())?;
     }
-    Ok(Base {
+    Ok(base(image, docker))
+}
+
+/// What an image whose layers are in the tree brings along besides.
+pub(crate) fn base(image: FetchedImage, docker: &Docker) -> Base {
+    Base {
         kind: BaseKind::Fresh,
         config: Some(image.config),
         include_cmd: docker.include_cmd,
@@ -36,10 +41,14 @@ pub(super) fn bootstrap(
             format!("docker://{}", image.reference),
             Some(image.manifest_digest),
         )),
-    })
+    }
 }
 
-fn fetch(bootstrapper: &Bootstrapper<'_>, docker: &Docker) -> Result<FetchedImage, Error> {
+/// Fetches the image's layers.
+pub(crate) fn fetch(
+    bootstrapper: &Bootstrapper<'_>,
+    docker: &Docker,
+) -> Result<FetchedImage, Error> {
     let reference = Reference::from_headers(
         &docker.from,
         docker.registry.as_deref(),

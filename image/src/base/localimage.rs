@@ -35,7 +35,7 @@ pub(super) fn bootstrap(
 }
 
 /// Puts the root file system of an image, a file and its name, into the tree.
-pub(super) fn unpack(
+pub(crate) fn unpack(
     bootstrapper: &mut Bootstrapper<'_>,
     (file, name): (&File, &str),
 ) -> Result<Option<OciConfig>, Error> {
@@ -49,7 +49,11 @@ pub(super) fn unpack(
     })
 }
 
-fn copy(bootstrapper: &mut Bootstrapper<'_>, (folder, name): (&File, &str)) -> Result<(), Error> {
+/// Puts the root file system of a folder, and its name, into the tree.
+pub(crate) fn copy(
+    bootstrapper: &mut Bootstrapper<'_>,
+    (folder, name): (&File, &str),
+) -> Result<(), Error> {
     let namespace = bootstrapper.workspace.namespace();
     let cancel = bootstrapper.cancel;
     folder::read_as_tar(namespace, (folder, name), cancel, |archive| {
@@ -58,7 +62,7 @@ fn copy(bootstrapper: &mut Bootstrapper<'_>, (folder, name): (&File, &str)) -> R
 }
 
 /// What every image that was made from a definition brings along.
-pub(super) fn image_base(inherited: Option<OciConfig>) -> Base {
+pub(crate) fn image_base(inherited: Option<OciConfig>) -> Base {
     Base {
         kind: BaseKind::LocalImage,
         inherited,

@@ -23,7 +23,9 @@ use crate::metadata::{BaseKind, OciConfig};
 use crate::oci::Platform;
 use crate::sandbox::{Streams, Workspace};
 
+pub(crate) use docker::{base as docker_base, fetch as fetch_docker};
 pub(crate) use image_file::{Kind, find_tree, read_tree};
+pub(crate) use localimage::{copy as copy_folder, image_base, unpack as unpack_image};
 
 /// What a base brings along besides its files.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::file_system;
-use super::replace::Replacement;
+use super::file_system::{self, Layout};
 use crate::engine::Event;
 use crate::error::Error;
+use crate::replace::Replacement;
 
 /// What an ext3 file system of blocks of 4 KiB can be, in MiB: 16 TiB.
 const LARGEST: u64 = 16 << 20;
@@ -36,10 +36,13 @@ pub fn create(
     say(&format!("Opening image file: {}", image.display()));
     say(&format!("Creating {}MiB image", order.size));
     let mut new = Replacement::of(image)?;
-    file_system::lay_out(new.file(), order.size).map_err(Error::io("writing", image))?;
+    let layout = Layout::new(order.size);
+    layout
+        .lay_out(new.file())
+        .map_err(Error::io("writing", image))?;
     say("Binding image to loop");
     say("Creating file system within image");
-    file_system::format(new.path(), order.size)?;
+    file_system::format(new.path(), layout)?;
     new.finish()?;
     say(&format!("Image is done: {}", image.display()));
     Ok(())

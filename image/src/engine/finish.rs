@@ -12,6 +12,7 @@ use super::image::{BuiltImage, Facts, ImageFile};
 use super::request::{Output, Request};
 use super::stage::StageBuild;
 use super::unfold;
+use crate::classic::{Content, Target};
 use crate::error::Error;
 use crate::sif::{self, SifContents};
 use crate::squashfs;
@@ -22,6 +23,7 @@ pub(super) fn refuse_existing(request: &Request) -> Result<(), Error> {
     let Ok(found) = fs::metadata(path) else {
         return match &request.output {
             Output::Update(folder) => Err(unfold::no_sandbox(folder, "is not there")),
+            Output::Writable(path) => Target::open(path).map(drop),
             _ => Ok(()),
         };
     };
@@ -32,6 +34,7 @@ pub(super) fn refuse_existing(request: &Request) -> Result<(), Error> {
         Output::Sif(_) => Err(Error::Exists(path.to_owned())),
         Output::Sandbox(_) => unfold::refuse_to_replace(path),
         Output::Update(_) => unfold::require_sandbox(path),
+        Output::Writable(_) => Target::open(path).map(drop),
     }
 }
 
@@ -61,6 +64,10 @@ impl StageBuild<'_> {
                 self.unfold(folder)?;
                 None
             }
+            Output::Writable(path) => {
+                Target::open(path)?.write(&self.content())?;
+                None
+            }
         };
         self.say("build complete");
         Ok(BuiltImage {
@@ -68,6 +75,16 @@ impl StageBuild<'_> {
             file,
             facts: self.facts(definition),
         })
+    }
+
+    /// What the tree is made of, for those that write it elsewhere.
+    pub(super) fn content(&self) -> Content<'_> {
+        Content {
+            workspace: &self.workspace,
+            ledger: &self.ledger,
+            latest: self.order.request.epoch,
+            cancel: &self.order.watch.cancel,
+        }
     }
 
     fn write_sif(&self, path: &Path, definition: &str) -> Result<ImageFile, Error> {

@@ -12,6 +12,7 @@ mod stage;
 mod stages;
 mod unfold;
 mod watch;
+mod writable;
 
 use self::stage::{Order, StageBuild};
 use self::stages::Stages;
@@ -25,11 +26,12 @@ pub use self::image::{BuiltImage, Facts, ImageFile};
 pub use self::parts::{Part, Parts};
 pub(crate) use self::request::passed_on;
 pub use self::request::{Cancel, Context, Limits, Output, Permissions, Request, Settings, Test};
+pub(crate) use self::unfold::unfold;
 
 /// Builds images.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Engine {
@@ -82,7 +84,11 @@ impl Engine {
     }
 }
 
-fn parse(request: &Request, events: &(dyn Fn(Event<'_>) + Sync)) -> Result<Definition, Error> {
+/// Reads the request's definition, with its warnings told.
+pub(crate) fn parse(
+    request: &Request,
+    events: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<Definition, Error> {
     let parsed = definition::parse(&request.definition, &request.definition_options);
     let diagnostics = parsed.redacted_diagnostics();
     let Some(mut definition) = parsed.definition else {

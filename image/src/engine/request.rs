@@ -119,13 +119,18 @@ pub enum Output {
     Sandbox(PathBuf),
     /// Such a folder, which exists: it takes the place of the base that the header names.
     Update(PathBuf),
+    /// An image with an ext3 or a folder, which exists: what is in it stays. The base is put over
+    /// it unless it has one and nothing may be overwritten.
+    Writable(PathBuf),
 }
 
 impl Output {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Sif(path) | Self::Sandbox(path) | Self::Update(path) => path,
+            Self::Sif(path) | Self::Sandbox(path) | Self::Update(path) | Self::Writable(path) => {
+                path
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::event::{Event, Phase};
 use super::request::{Context, Request, Settings, Test, clean_environment};
 use super::watch::Watch;
+use super::writable;
 use crate::base::{self, Base, Bootstrapper};
 use crate::definition::{App, Definition, FileCopy, FilesFrom, Header, Script, Stage};
 use crate::error::{Error, FailureKind};
@@ -64,7 +65,10 @@ impl<'a> StageBuild<'a> {
             ledger: String::new(),
             unpacked: 0,
         };
-        let base = base::bootstrap(&mut bootstrapper, &self.stage.header.bootstrap);
+        let base = match writable::keep(&mut bootstrapper, self.is_last())? {
+            Some(base) => Ok(base),
+            None => base::bootstrap(&mut bootstrapper, &self.stage.header.bootstrap),
+        };
         self.base = base.map_err(|error| at_base(error, &self.stage.header))?;
         self.ledger = bootstrapper.ledger;
 
@@ -86,6 +90,12 @@ impl<'a> StageBuild<'a> {
             .collect();
         self.inside(&Task::InstallApps(apps))?;
         Ok(())
+    }
+
+    /// Whether this stage becomes the image.
+    fn is_last(&self) -> bool {
+        let last = self.order.definition.stages.last();
+        last.is_some_and(|last| std::ptr::eq(last, self.stage))
     }
 
     /// Runs `%pre`, before there is a base.

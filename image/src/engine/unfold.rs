@@ -12,6 +12,7 @@ use nix::unistd::Uid;
 use super::finish::{folder_beside, sync_folder_of};
 use super::stage::StageBuild;
 use crate::cancellable::Cancellable;
+use crate::classic::Content;
 use crate::error::Error;
 use crate::inside::Task;
 use crate::layer::{self, Ledger};
@@ -58,46 +59,56 @@ fn is_sandbox(folder: &Path) -> bool {
     SIGNS.iter().all(|sign| folder.join(sign).is_dir())
 }
 
-impl StageBuild<'_> {
-    /// Makes a sandbox of the tree and puts it in its place.
-    ///
-    /// Root of the machine gets the files as the image has them. All files are an ordinary user's
-    /// own, who could not change or remove them otherwise.
-    pub(super) fn unfold(&self, folder: &Path) -> Result<(), Error> {
-        let folder: PathBuf = folder.components().collect();
-        let beside = folder_beside(&folder)?;
-        let tree = beside.path().join("tree");
-        let made = make_folder(&tree)
-            .and_then(|()| self.copy_tree(&tree))
-            .and_then(|()| put_in_place(&tree, &folder, &beside.path().join("old")));
-        for left in ["tree", "old"] {
-            remove(&beside.path().join(left))?;
-        }
-        made?;
-        self.warn_of_locked_folders(&folder);
-        sync_folder_of(&folder)
+/// Makes a sandbox of the tree and puts it in its place.
+///
+/// Root of the machine gets the files as the image has them. All files are an ordinary user's
+/// own, who could not change or remove them otherwise.
+pub(crate) fn unfold(content: &Content<'_>, folder: &Path) -> Result<(), Error> {
+    let folder: PathBuf = folder.components().collect();
+    let beside = folder_beside(&folder)?;
+    let tree = beside.path().join("tree");
+    let made = make_folder(&tree)
+        .and_then(|()| copy_tree(content, &tree))
+        .and_then(|()| put_in_place(&tree, &folder, &beside.path().join("old")));
+    for left in ["tree", "old"] {
+        remove(&beside.path().join(left))?;
     }
+    made?;
+    sync_folder_of(&folder)
+}
 
-    fn copy_tree(&self, folder: &Path) -> Result<(), Error> {
-        let (tree, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
-        let task = Task::StreamTree {
-            latest: self.order.request.epoch,
-            ledger: self.ledger.clone(),
-        };
-        let streams = Streams {
-            input: None,
-            output: Output::File(OwnedFd::from(writer)),
-        };
-        let mut tree = Cancellable::new(tree, &self.order.watch.cancel);
-        let (streamed, written) = thread::scope(|scope| {
-            let writing = scope.spawn(move || write_tree(folder, &mut tree));
-            let namespace = self.workspace.namespace();
-            let streamed = namespace.perform(&self.workspace.rootfs(), &task, streams);
-            (streamed, writing.join())
-        });
-        self.order.watch.check()?;
-        streamed?;
-        written.map_err(|_| Error::Internal("writing a sandbox panicked".to_owned()))?
+fn copy_tree(content: &Content<'_>, folder: &Path) -> Result<(), Error> {
+    let (tree, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
+    let task = Task::StreamTree {
+        latest: content.latest,
+        ledger: content.ledger.to_owned(),
+    };
+    let streams = Streams {
+        input: None,
+        output: Output::File(OwnedFd::from(writer)),
+    };
+    let mut tree = Cancellable::new(tree, content.cancel);
+    let (streamed, written) = thread::scope(|scope| {
+        let writing = scope.spawn(move || write_tree(folder, &mut tree));
+        let workspace = content.workspace;
+        let streamed = workspace
+            .namespace()
+            .perform(&workspace.rootfs(), &task, streams);
+        (streamed, writing.join())
+    });
+    if content.cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    streamed?;
+    written.map_err(|_| Error::Internal("writing a sandbox panicked".to_owned()))?
+}
+
+impl StageBuild<'_> {
+    /// Makes a sandbox of the stage's tree.
+    pub(super) fn unfold(&self, folder: &Path) -> Result<(), Error> {
+        unfold(&self.content(), folder)?;
+        self.warn_of_locked_folders(folder);
+        Ok(())
     }
 
     fn warn_of_locked_folders(&self, folder: &Path) {

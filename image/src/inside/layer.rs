@@ -4,7 +4,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use super::Reply;
-use crate::layer::{self, Ledger, Options, StreamOptions};
+use crate::layer::{self, Ledger, Needs, Options, StreamOptions};
 use crate::sandbox::Failure;
 
 /// Puts a layer over the tree.
@@ -38,6 +38,19 @@ pub(super) fn stream(latest: Option<i64>, ledger: &str, output: impl Write) -> R
     let ledger = parse(ledger)?;
     layer::stream_tree(Path::new("/"), &ledger, output, StreamOptions { latest })?;
     Ok(())
+}
+
+/// Tells what the tree needs, and writes what has to be corrected in a copy of it.
+pub(super) fn survey(ledger: &str, mut output: impl Write) -> Result<Needs, Failure> {
+    let ledger = parse(ledger)?;
+    let needs = layer::survey(Path::new("/"), &ledger, &mut |correction| {
+        serde_json::to_writer(&mut output, &correction)?;
+        output.write_all(b"\n")
+    })?;
+    output
+        .flush()
+        .map_err(Failure::io("writing", "corrections"))?;
+    Ok(needs)
 }
 
 /// Reads a ledger that came from outside.

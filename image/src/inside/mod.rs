@@ -22,7 +22,7 @@ pub use copy::CopyTarget;
 pub use loan::Loan;
 pub use stage::FoundFile;
 
-use crate::layer::Options;
+use crate::layer::{Needs, Options};
 use crate::metadata::{self, AppOfStage, BaseKind, InspectFacts, MetadataOfStage, OciConfig};
 use crate::sandbox::Failure;
 
@@ -86,6 +86,12 @@ pub enum Task {
         /// What the file system could not represent, in JSON lines.
         ledger: String,
     },
+    /// Tells what the tree needs of a file system; the output is what would have to be corrected
+    /// in a copy of it, a [`Correction`](crate::layer::Correction) in JSON on each line.
+    Survey {
+        /// What the file system could not represent, in JSON lines.
+        ledger: String,
+    },
     /// Removes everything below the root directory.
     RemoveTree,
 }
@@ -106,6 +112,8 @@ pub enum Reply {
         /// Bytes that it took on disk, about.
         bytes: u64,
     },
+    /// What the tree needs.
+    Surveyed(Needs),
     /// What the image tells of itself.
     Facts(Box<InspectFacts>),
 }
@@ -149,6 +157,9 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
             return Ok(Reply::Facts(Box::new(metadata::install_stage(
                 root, &stage,
             )?)));
+        }
+        Task::Survey { ledger } => {
+            return layer::survey(&ledger, output()?).map(Reply::Surveyed);
         }
         Task::RemoveTree => remove::remove_tree()?,
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
+use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 
 const MAGIC: usize = 4;
@@ -14,6 +15,7 @@ pub(super) fn reader<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read 
     let whole = Cursor::new(head).chain(source);
     Ok(match compression {
         Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::new(whole))),
+        Compression::Bzip2 => Box::new(MultiBzDecoder::new(whole)),
         Compression::Zstd => Box::new(zstd::Decoder::new(whole)?),
         Compression::None => Box::new(whole),
     })
@@ -21,6 +23,7 @@ pub(super) fn reader<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read 
 
 enum Compression {
     Gzip,
+    Bzip2,
     Zstd,
     None,
 }
@@ -29,6 +32,7 @@ impl Compression {
     fn of(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
+            [b'B', b'Z', b'h', b'1'..=b'9'] => Self::Bzip2,
             // A frame, or one of the frames to be skipped: RFC 8878, sections 3.1.1 and 3.1.2.
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
             _ => Self::None,

@@ -18,6 +18,7 @@ mod metadata;
 mod pax;
 mod sparse;
 mod stream;
+mod survey;
 mod tree;
 mod whiteout;
 
@@ -26,6 +27,7 @@ pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
 pub(crate) use pax::push_record;
 pub use stream::{StreamOptions, TreeSummary, stream_files, stream_tree};
+pub use survey::{Correction, Needs, survey};
 
 /// Extended attributes, name and value.
 type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;

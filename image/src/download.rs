@@ -1,0 +1,393 @@
+//! A file from the web, going on where a connection broke, in this run or in an earlier one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine as _;
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::engine::{Cancel, Event, Progress};
+use crate::error::Error;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// For the head of an answer, and for every piece of its body.
+const TIMEOUT: Duration = Duration::from_mins(1);
+const TRIES: u32 = 6;
+const TICK: Duration = Duration::from_millis(100);
+
+/// Where a download is kept while it is not complete.
+const FOLDER: &str = "downloads";
+
+/// A complete file, which nobody else writes to as long as this is held.
+#[derive(Debug)]
+pub(crate) struct Downloaded {
+    /// Its content, from the beginning.
+    pub(crate) file: File,
+    path: PathBuf,
+}
+
+impl Downloaded {
+    /// Removes it, once it is where it should be.
+    pub(crate) fn remove(self) -> Result<(), Error> {
+        remove(&self.path)?;
+        remove(&etag_of(&self.path))
+    }
+}
+
+/// Fetches a file to the cache, and checks it against what the server says of it.
+pub(crate) fn download(
+    url: &Url,
+    cache: &Path,
+    events: &(dyn Fn(Event<'_>) + Sync),
+    cancel: &Cancel,
+) -> Result<Downloaded, Error> {
+    let folder = cache.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(Error::io("making the folder", &folder))?;
+    let path = folder.join(hex::encode(Sha256::digest(url.as_str())));
+    let mut download = Download {
+        client: client()?,
+        url,
+        file: open(&path)?,
+        path,
+        events,
+        cancel,
+        expected: None,
+    };
+    if let Err(error) = download.complete().and_then(|()| download.verify()) {
+        if download.length()? == 0 {
+            remove(&download.path)?;
+        }
+        return Err(error);
+    }
+    let Download { mut file, path, .. } = download;
+    file.rewind().map_err(Error::io("reading", &path))?;
+    Ok(Downloaded { file, path })
+}
+
+fn client() -> Result<Client, Error> {
+    // It fails only when one is installed already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder()
+        .user_agent(concat!("cooperage/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        .build()
+        .map_err(|error| Error::Internal(format!("cannot make an HTTP client: {error}")))
+}
+
+/// Two that fetch the same file do so one after the other.
+fn open(path: &Path) -> Result<File, Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(Error::io("opening", path))?;
+    file.lock().map_err(Error::io("locking", path))?;
+    Ok(file)
+}
+
+struct Download<'a> {
+    client: Client,
+    url: &'a Url,
+    file: File,
+    path: PathBuf,
+    events: &'a (dyn Fn(Event<'_>) + Sync),
+    cancel: &'a Cancel,
+    /// SHA-256 that the server announced (RFC 9530).
+    expected: Option<Vec<u8>>,
+}
+
+enum Outcome {
+    Complete,
+    Broken(String),
+}
+
+impl Download<'_> {
+    fn complete(&mut self) -> Result<(), Error> {
+        let mut why = String::new();
+        for attempt in 0..TRIES {
+            self.wait(attempt)?;
+            match self.attempt()? {
+                Outcome::Complete => return Ok(()),
+                Outcome::Broken(reason) => why = reason,
+            }
+        }
+        Err(Error::Network {
+            message: format!("{} cannot be fetched: {why}", self.url),
+            source: None,
+        })
+    }
+
+    /// Longer each time, and not at all at first.
+    fn wait(&self, attempt: u32) -> Result<(), Error> {
+        let ticks = if attempt == 0 { 0 } else { 5 << attempt };
+        for _ in 0..ticks {
+            self.check_cancelled()?;
+            thread::sleep(TICK);
+        }
+        self.check_cancelled()
+    }
+
+    fn check_cancelled(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self) -> Result<Outcome, Error> {
+        let length = self.length()?;
+        let mut request = self.client.get(self.url.clone());
+        let known = fs::read_to_string(etag_of(&self.path)).unwrap_or_default();
+        if length > 0 && !known.is_empty() {
+            request = request
+                .header(RANGE, format!("bytes={length}-"))
+                .header(IF_RANGE, known);
+        }
+        let response = match request.send() {
+            Ok(response) => response,
+            Err(error) => return Ok(Outcome::Broken(cause_of(&error))),
+        };
+        let status = response.status();
+        if status == StatusCode::RANGE_NOT_SATISFIABLE {
+            self.start_over()?;
+            return Ok(Outcome::Broken("it became shorter".to_owned()));
+        }
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Ok(Outcome::Broken(format!("the server answers {status}")));
+        }
+        if !status.is_success() {
+            return Err(Error::Base {
+                message: format!("{}: the server answers {status}", self.url),
+                help: Some("check the address, and whether it asks for an account".to_owned()),
+            });
+        }
+        self.take(response)
+    }
+
+    fn take(&mut self, mut response: Response) -> Result<Outcome, Error> {
+        let from = self.length()?;
+        let goes_on = header(&response, CONTENT_RANGE.as_str())
+            .is_some_and(|range| range.starts_with(&format!("bytes {from}-")));
+        if !goes_on {
+            self.start_over()?;
+        }
+        self.expected = header(&response, "repr-digest").and_then(|value| sha256_in(&value));
+        if let Some(etag) = header(&response, ETAG.as_str()).filter(|etag| etag.starts_with('"')) {
+            let path = etag_of(&self.path);
+            fs::write(&path, etag).map_err(Error::io("writing", path))?;
+        }
+        let mut done = if goes_on { from } else { 0 };
+        let total = response.content_length().map(|rest| done + rest);
+        let end = self.file.seek(SeekFrom::End(0));
+        end.map_err(Error::io("writing", &self.path))?;
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            self.check_cancelled()?;
+            let count = match response.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) => return Ok(Outcome::Broken(error.to_string())),
+            };
+            let written = self.file.write_all(&buffer[..count]);
+            written.map_err(Error::io("writing", &self.path))?;
+            done += count as u64;
+            self.report(done, total);
+        }
+        match total {
+            Some(total) if done < total => Ok(Outcome::Broken("the connection broke".to_owned())),
+            _ => Ok(Outcome::Complete),
+        }
+    }
+
+    fn report(&self, done: u64, total: Option<u64>) {
+        let mut names = self.url.path_segments().into_iter().flatten();
+        (self.events)(Event::Progress(Progress {
+            step: names.next_back().unwrap_or_default(),
+            done,
+            total,
+        }));
+    }
+
+    fn verify(&mut self) -> Result<(), Error> {
+        let Some(expected) = self.expected.take() else {
+            return Ok(());
+        };
+        let reading = || Error::io("reading", &self.path);
+        let mut hash = Sha256::new();
+        self.file.rewind().map_err(reading())?;
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            match self.file.read(&mut buffer).map_err(reading())? {
+                0 => break,
+                count => hash.update(&buffer[..count]),
+            }
+        }
+        if hash.finalize().as_slice() == expected.as_slice() {
+            return Ok(());
+        }
+        self.start_over()?;
+        Err(Error::Base {
+            message: format!("{}: what came is not what the server announced", self.url),
+            help: Some("try again; if it stays so, something on the way changes it".to_owned()),
+        })
+    }
+
+    fn start_over(&mut self) -> Result<(), Error> {
+        remove(&etag_of(&self.path))?;
+        self.file
+            .set_len(0)
+            .map_err(Error::io("writing", &self.path))
+    }
+
+    fn length(&self) -> Result<u64, Error> {
+        let metadata = self.file.metadata();
+        Ok(metadata.map_err(Error::io("reading", &self.path))?.len())
+    }
+}
+
+fn etag_of(path: &Path) -> PathBuf {
+    path.with_extension("etag")
+}
+
+fn header(response: &Response, name: &str) -> Option<String> {
+    let value = response.headers().get(name)?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// The SHA-256 in a `Repr-Digest` (`sha-256=:BASE64:`).
+fn sha256_in(value: &str) -> Option<Vec<u8>> {
+    let mut fields = value.split(',').map(str::trim);
+    let base64 = fields.find_map(|field| field.strip_prefix("sha-256=:")?.strip_suffix(':'))?;
+    base64::engine::general_purpose::STANDARD
+        .decode(base64)
+        .ok()
+}
+
+/// The innermost cause says most.
+fn cause_of(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("removing", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that gives each answer to one request, and tells what was asked for.
+    fn serve(answers: Vec<Vec<u8>>) -> (Url, thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/a/tool.sif", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut lines = io::BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<String> = lines
+                    .by_ref()
+                    .map_while(Result::ok)
+                    .take_while(|line| !line.is_empty())
+                    .collect();
+                asked.push(head.join("\n").to_ascii_lowercase());
+                stream.write_all(&answer).unwrap();
+            }
+            asked
+        });
+        (url.parse().unwrap(), server)
+    }
+
+    fn answer(head: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+    }
+
+    fn text(mut downloaded: Downloaded) -> String {
+        let mut text = String::new();
+        downloaded.file.read_to_string(&mut text).unwrap();
+        downloaded.remove().unwrap();
+        text
+    }
+
+    #[test]
+    fn a_download_goes_on_where_it_broke() {
+        let cache = tempfile::tempdir().unwrap();
+        let (url, server) = serve(vec![
+            answer("200 OK\r\nETag: \"v1\"\r\nContent-Length: 10", "01234"),
+            answer(
+                "206 Partial Content\r\nETag: \"v1\"\r\nContent-Length: 5\r\n\
+                 Content-Range: bytes 5-9/10",
+                "56789",
+            ),
+        ]);
+
+        let downloaded = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap();
+
+        assert_eq!(text(downloaded), "0123456789");
+        let asked = server.join().unwrap();
+        assert!(asked[1].contains("range: bytes=5-"), "{asked:?}");
+        assert!(asked[1].contains("if-range: \"v1\""), "{asked:?}");
+        let left = fs::read_dir(cache.path().join(FOLDER)).unwrap().count();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn a_file_that_changed_meanwhile_is_fetched_from_its_beginning() {
+        let cache = tempfile::tempdir().unwrap();
+        let (url, server) = serve(vec![
+            answer("200 OK\r\nETag: \"v1\"\r\nContent-Length: 10", "01234"),
+            answer("200 OK\r\nETag: \"v2\"\r\nContent-Length: 3", "new"),
+        ]);
+
+        let downloaded = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap();
+
+        assert_eq!(text(downloaded), "new");
+        drop(server);
+    }
+
+    #[test]
+    fn what_differs_from_its_announced_digest_is_refused_and_forgotten() {
+        let cache = tempfile::tempdir().unwrap();
+        let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest("right"));
+        let head = format!("200 OK\r\nContent-Length: 5\r\nRepr-Digest: sha-256=:{digest}:");
+        let (url, _server) = serve(vec![answer(&head, "wrong"), answer(&head, "right")]);
+
+        let refused = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap_err();
+        let downloaded = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap();
+
+        assert!(refused.to_string().contains("announced"), "{refused}");
+        assert_eq!(text(downloaded), "right");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_at_once() {
+        let cache = tempfile::tempdir().unwrap();
+        let (url, _server) = serve(vec![answer("404 Not Found\r\nContent-Length: 0", "")]);
+
+        let refused = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap_err();
+
+        assert!(refused.to_string().contains("404"), "{refused}");
+    }
+}
