@@ -118,19 +118,26 @@ fn json_has_the_stages_with_all_they_say() {
 }
 
 #[test]
-fn json_of_a_bad_definition_has_its_diagnostics_and_no_stages() {
+fn json_of_a_bad_definition_has_its_diagnostics_and_what_was_understood() {
     let (code, answer) = check_as_json("Bootstrap: docker\nFrom: x\n  %enviroment\n");
 
     assert_eq!(code, Some(1));
     assert_eq!(
         answer,
         json!({
-            "stages": [],
+            "stages": [{
+                "header": {"bootstrap": "docker", "from": "x"},
+                "sections": {},
+                "files": [],
+                "labels": {},
+                "apps": {},
+            }],
             "diagnostics": [{
                 "severity": "error",
                 "code": "unknown-section",
                 "message": "unknown section `%enviroment`",
-                "help": "did you mean `%environment`?",
+                "help": "did you mean `%environment`?; the lenient mode (`--lenient`, or the \
+                         collection's setting) reads it as Singularity 2 did",
                 "line": 3,
                 "column": 3,
                 "length": 11,

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use cooperage_image::definition::{
-    self, App, Definition, Diagnostic, FileCopy, Files, FilesFrom, Options, Parsed, Script,
-    Severity,
+    self, App, Diagnostic, FileCopy, Files, FilesFrom, Options, Outline, Parsed, Script,
 };
 use serde::Serialize;
 
@@ -105,7 +104,7 @@ fn counted(number: usize, thing: &str) -> String {
 /// What is printed as JSON.
 #[derive(Serialize)]
 struct Checked<'a> {
-    /// None if the definition cannot be built.
+    /// What was understood of them, also if the definition cannot be built.
     stages: Vec<StageShown>,
     diagnostics: Vec<DiagnosticShown<'a>>,
 }
@@ -159,9 +158,8 @@ struct DiagnosticShown<'a> {
 
 impl<'a> Checked<'a> {
     fn of(parsed: &Parsed, diagnostics: &'a [Diagnostic]) -> Self {
-        let definition = parsed.definition.as_ref();
         Self {
-            stages: definition.map_or_else(Vec::new, |it| Redacting(parsed).stages(it)),
+            stages: Redacting(parsed).stages(),
             diagnostics: diagnostics.iter().map(DiagnosticShown::of).collect(),
         }
     }
@@ -175,10 +173,7 @@ impl<'a> Checked<'a> {
 impl<'a> DiagnosticShown<'a> {
     fn of(diagnostic: &'a Diagnostic) -> Self {
         Self {
-            severity: match diagnostic.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
+            severity: diagnostic.severity.as_str(),
             code: diagnostic.code,
             message: &diagnostic.message,
             help: diagnostic.help.as_deref(),
@@ -193,14 +188,15 @@ impl<'a> DiagnosticShown<'a> {
 struct Redacting<'a>(&'a Parsed);
 
 impl Redacting<'_> {
-    fn stages(&self, definition: &Definition) -> Vec<StageShown> {
-        let stages = definition.stages.iter();
-        stages.map(|stage| self.stage(stage, definition)).collect()
+    fn stages(&self) -> Vec<StageShown> {
+        let stages = self.0.outlines();
+        let shown = stages.iter().map(|stage| self.stage(stage, &stages));
+        shown.collect()
     }
 
-    fn stage(&self, stage: &definition::Stage, definition: &Definition) -> StageShown {
-        let sections = &stage.sections;
-        let fields = stage.header.fields.iter();
+    fn stage(&self, stage: &Outline<'_>, stages: &[Outline<'_>]) -> StageShown {
+        let sections = stage.sections;
+        let fields = stage.fields.iter();
         let files = sections.files.iter();
         let apps = sections.apps.iter();
         StageShown {
@@ -218,7 +214,7 @@ impl Redacting<'_> {
                 ("test", &sections.test),
                 ("help", &sections.help),
             ]),
-            files: files.map(|files| self.files(files, definition)).collect(),
+            files: files.map(|files| self.files(files, stages)).collect(),
             labels: self.labels(&sections.labels),
             apps: apps
                 .map(|app| (self.text(&app.name), self.app(app)))
@@ -243,13 +239,14 @@ impl Redacting<'_> {
         }
     }
 
-    fn files(&self, files: &Files, definition: &Definition) -> FilesShown {
+    fn files(&self, files: &Files, stages: &[Outline<'_>]) -> FilesShown {
         let from = match files.from {
             FilesFrom::Context => None,
-            FilesFrom::Stage(stage) => definition.stages.get(stage),
+            FilesFrom::Stage(stage) => stages.get(stage),
         };
+        let name = from.and_then(|stage| stage.fields.get("stage"));
         FilesShown {
-            from: from.and_then(|stage| Some(self.text(stage.name()?))),
+            from: name.map(|name| self.text(&name.value)),
             pairs: self.pairs(&files.copies),
         }
     }

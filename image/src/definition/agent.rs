@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::diagnostic::{Report, Text, quoted};
 use super::keys::Keys;
+use super::old_keys;
 use super::suggest;
 
 const AGENTS: &[&str] = &[
@@ -203,8 +204,13 @@ pub struct Arch {
 
 /// The agent of a header.
 pub(super) fn bootstrap(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Bootstrap> {
-    let Some(agent) = keys.value("bootstrap") else {
+    let entry = keys.entry("bootstrap");
+    let Some(entry) = entry.filter(|entry| !entry.value.is_empty()) else {
         if keys.is_broken {
+            return None;
+        }
+        if keys.precede_bootstrap() {
+            report_order(keys, report);
             return None;
         }
         let text = Text::new("header has no `Bootstrap`").help(
@@ -221,7 +227,7 @@ pub(super) fn bootstrap(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Boot
             include_cmd: includes_cmd(keys),
         })
     };
-    match agent {
+    match old_keys::agent(entry, report) {
         "docker" => docker(keys, report).map(Bootstrap::Docker),
         "docker-archive" => stored(report).map(Bootstrap::DockerArchive),
         "docker-daemon" => stored(report).map(Bootstrap::DockerDaemon),
@@ -247,6 +253,12 @@ pub(super) fn bootstrap(keys: &Keys<'_>, report: &mut Report<'_>) -> Option<Boot
             None
         }
     }
+}
+
+fn report_order(keys: &Keys<'_>, report: &mut Report<'_>) {
+    let text = Text::new("this line stands above `Bootstrap`, with which a stage begins")
+        .help("move the line of `Bootstrap` to the top");
+    report.outdated("header-above-bootstrap", &keys.start(), text);
 }
 
 fn report_agent(agent: &str, keys: &Keys<'_>, report: &mut Report<'_>) {

@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Report, Text, quoted};
 use super::files::{self, FileCopy};
-use super::scan::RawSection;
+use super::names::Section;
 use super::script::Script;
 use super::stage;
 
@@ -69,18 +69,18 @@ pub(super) fn is_section(name: &str) -> bool {
 }
 
 /// Adds a section to the app that it names.
-pub(super) fn add(apps: &mut Vec<App>, section: &RawSection<'_>, report: &mut Report<'_>) {
+pub(super) fn add(apps: &mut Vec<App>, section: &Section<'_, '_>, report: &mut Report<'_>) {
     let Some(name) = name(section, report) else {
         return;
     };
     let Some(app) = find_or_add(apps, name) else {
         let text = Text::new(format!("definition has more than {MOST_APPS} apps"));
-        report.error("too-many-apps", &section.name_range(), text);
+        report.error("too-many-apps", &section.raw.name_range(), text);
         return;
     };
-    match section.name.to_lowercase().as_str() {
+    match section.name {
         "appfiles" => app.files.extend(files::copies(section, report)),
-        "applabels" => app.labels.extend(stage::labels(section)),
+        "applabels" => app.labels.extend(stage::labels(section, report)),
         "appinstall" => append(&mut app.install, section),
         "appenv" => append(&mut app.environment, section),
         "apptest" => append(&mut app.test, section),
@@ -92,27 +92,27 @@ pub(super) fn add(apps: &mut Vec<App>, section: &RawSection<'_>, report: &mut Re
 }
 
 /// The arguments of these sections are the app's name, so the script has none.
-fn append(script: &mut Option<Script>, section: &RawSection<'_>) {
+fn append(script: &mut Option<Script>, section: &Section<'_, '_>) {
     stage::append(script, section, None);
     if let Some(script) = script {
         script.args.clear();
     }
 }
 
-fn name<'a>(section: &RawSection<'a>, report: &mut Report<'_>) -> Option<&'a str> {
+fn name<'a>(section: &Section<'_, 'a>, report: &mut Report<'_>) -> Option<&'a str> {
     let Some(name) = section.args.split_whitespace().next() else {
         let text = Text::new(format!(
             "section {} names no app",
-            quoted(section.line.text.trim())
+            quoted(section.raw.line.text.trim())
         ))
         .help("write the app's name behind it, separated by a space");
-        report.error("missing-app-name", &section.name_range(), text);
+        report.outdated("missing-app-name", &section.raw.name_range(), text);
         return None;
     };
     if name.contains('/') || name == "." || name == ".." {
         let text = Text::new(format!("app name {} is not a file name", quoted(name)))
             .help("the app gets a folder of that name below /scif/apps");
-        report.error("bad-app-name", &section.line.range_of(name), text);
+        report.error("bad-app-name", &section.raw.line.range_of(name), text);
         return None;
     }
     Some(name)

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::diagnostic::{Report, Text, quoted};
-use super::options::{Options, Unused};
-use super::scan;
+use super::options::{Mode, Options, Unused};
+use super::scan::{self, RawSection};
 use super::source::{Replacement, lines};
 
 /// How much longer arguments may make a definition; values are filled in once for each use.
@@ -30,9 +30,9 @@ pub(super) fn expand(text: &str, options: &Options, report: &mut Report<'_>) -> 
         is_full: false,
     };
     let mut stages = Vec::new();
-    for range in scan::stages(text) {
+    for range in scan::stages(text, options.mode) {
         let start = expansion.output.len();
-        let defaults = defaults(text, range.clone());
+        let defaults = defaults(text, range.clone(), options.mode);
         expansion.stage(text, range, &defaults, report);
         stages.push(start..expansion.output.len());
     }
@@ -158,8 +158,8 @@ impl Expansion<'_> {
     }
 }
 
-fn defaults(text: &str, range: Range<usize>) -> BTreeMap<String, String> {
-    let stage = scan::stage(text, range);
+fn defaults(text: &str, range: Range<usize>, mode: Mode) -> BTreeMap<String, String> {
+    let stage = scan::stage(text, range, mode);
     let sections = stage
         .sections
         .iter()
@@ -173,17 +173,34 @@ fn defaults(text: &str, range: Range<usize>) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Says which lines of `%arguments` give no argument its value.
+pub(super) fn report_nameless(section: &RawSection<'_>, report: &mut Report<'_>) {
+    for line in &section.body {
+        let text = line.text.trim();
+        let is_nameless = text
+            .split_once('=')
+            .is_none_or(|(name, _)| name.trim().is_empty());
+        if is_nameless && !text.is_empty() && !text.starts_with('#') {
+            let text = Text::new("this line is skipped: it gives no argument a value");
+            let text = text.help("write `NAME=VALUE`");
+            report.warning("argument-without-value", &line.range(), text);
+        }
+    }
+}
+
 struct Placeholder<'a> {
     range: Range<usize>,
     name: &'a str,
 }
 
-/// The placeholders of a line, up to a comment. A `#!` is not a comment.
+/// The placeholders of a line, up to a comment.
+///
+/// A comment is a `#` with something before the placeholder: `#!` is none, nor is `#{{ name }}`.
 fn placeholders(line: &str) -> Vec<Placeholder<'_>> {
     let mut found = Vec::new();
     let mut position = 0;
     while let Some(open) = line[position..].find("{{").map(|offset| position + offset) {
-        if is_comment(&line[position..=open]) {
+        if is_comment(&line[position..open]) {
             break;
         }
         match name_at(line, open + 2) {

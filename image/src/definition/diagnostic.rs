@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use super::options::Mode;
 use super::source::{Place, Places};
 
 /// More than a person reads; a bound also keeps the work linear for hostile input.
 const MOST_DIAGNOSTICS: usize = 50;
+
+/// What is said once of all that the lenient mode takes.
+const LENIENT: &str =
+    "the lenient mode (`--lenient`, or the collection's setting) reads it as Singularity 2 did";
 
 /// Something to tell about a definition, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +38,19 @@ pub enum Severity {
     Error,
     /// It can, but something is likely wrong.
     Warning,
+    /// It can, and something could be better.
+    Advice,
+}
+
+impl Severity {
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Advice => "advice",
+        }
+    }
 }
 
 impl Diagnostic {
@@ -45,17 +63,25 @@ impl Diagnostic {
 /// Collects diagnostics; all ranges are bytes of the text after build arguments were filled in.
 pub(super) struct Report<'a> {
     places: Places<'a>,
+    mode: Mode,
     diagnostics: Vec<Diagnostic>,
     errors: usize,
+    has_outdated: bool,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(places: Places<'a>) -> Self {
+    pub(super) fn new(places: Places<'a>, mode: Mode) -> Self {
         Self {
             places,
+            mode,
             diagnostics: Vec::new(),
             errors: 0,
+            has_outdated: false,
         }
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
     }
 
     pub(super) fn places(&self) -> &Places<'a> {
@@ -71,9 +97,15 @@ impl<'a> Report<'a> {
         self.errors
     }
 
-    /// Whether one more error would not be told; spares the work of wording it.
-    pub(super) fn is_full(&self) -> bool {
-        self.errors > 0 && self.diagnostics.len() >= MOST_DIAGNOSTICS
+    /// Whether one more of [`outdated`](Self::outdated) would not be told; spares the work of
+    /// wording it. It is counted nevertheless.
+    pub(super) fn skips_outdated(&mut self) -> bool {
+        let is_full = self.diagnostics.len() >= MOST_DIAGNOSTICS;
+        let skips = is_full && (self.mode == Mode::Lenient || self.errors > 0);
+        if skips && self.mode == Mode::Modern {
+            self.errors += 1;
+        }
+        skips
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
@@ -87,6 +119,20 @@ impl<'a> Report<'a> {
 
     pub(super) fn warning(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
         self.add(Severity::Warning, code, |places| places.locate(at), text);
+    }
+
+    /// What only Singularity 2 took: an error, and in the lenient mode a warning.
+    pub(super) fn outdated(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
+        if self.mode == Mode::Lenient {
+            return self.warning(code, at, text);
+        }
+        let text = if self.has_outdated {
+            text
+        } else {
+            text.and_help(LENIENT)
+        };
+        self.has_outdated = true;
+        self.error(code, at, text);
     }
 
     /// An error whose range counts in the text before arguments were filled in.
@@ -135,6 +181,14 @@ impl Text {
         Self {
             message: message.into(),
             help: None,
+        }
+    }
+
+    /// Adds to the help.
+    fn and_help(self, more: &str) -> Self {
+        match self.help.clone() {
+            Some(help) => self.help(format!("{help}; {more}")),
+            None => self.help(more),
         }
     }
 

@@ -1,7 +1,8 @@
 //! What `%files` copies.
 
 use super::diagnostic::{Report, Text, quoted};
-use super::scan::RawSection;
+use super::names::Section;
+use super::options::Mode;
 use super::script;
 use super::source::Line;
 
@@ -36,8 +37,8 @@ pub struct FileCopy {
 
 /// The files of a section; nothing if its arguments have no meaning.
 pub(super) fn parse(
-    section: &RawSection<'_>,
-    earlier_stages: &[Option<&str>],
+    section: &Section<'_, '_>,
+    earlier_stages: &[Option<String>],
     report: &mut Report<'_>,
 ) -> Option<Files> {
     let from = from(section, earlier_stages, report)?;
@@ -48,8 +49,9 @@ pub(super) fn parse(
 }
 
 /// The copies of a section's lines.
-pub(super) fn copies(section: &RawSection<'_>, report: &mut Report<'_>) -> Vec<FileCopy> {
+pub(super) fn copies(section: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<FileCopy> {
     section
+        .raw
         .body
         .iter()
         .filter_map(|line| copy(line, report))
@@ -57,15 +59,17 @@ pub(super) fn copies(section: &RawSection<'_>, report: &mut Report<'_>) -> Vec<F
 }
 
 fn from(
-    section: &RawSection<'_>,
-    earlier_stages: &[Option<&str>],
+    section: &Section<'_, '_>,
+    earlier_stages: &[Option<String>],
     report: &mut Report<'_>,
 ) -> Option<FilesFrom> {
-    let range = section.line.range_of(section.args.trim());
+    let range = section.raw.line.range_of(section.args.trim());
     match script::words(section.args)[..] {
         [] => Some(FilesFrom::Context),
-        ["from", name] => {
-            let found = earlier_stages.iter().position(|stage| *stage == Some(name));
+        [from, name] if from.eq_ignore_ascii_case("from") => {
+            let found = earlier_stages
+                .iter()
+                .position(|stage| stage.as_deref() == Some(name));
             if found.is_none() {
                 let text = Text::new(format!("there is no earlier stage {}", quoted(name)));
                 let help = "a stage has a name when its header has `Stage: name`";
@@ -89,15 +93,9 @@ fn copy(line: &Line<'_>, report: &mut Report<'_>) -> Option<FileCopy> {
     }
     let mut tokens = tokens(text);
     let source = tokens.next()?;
-    let destination = tokens.next().filter(|destination| {
-        let is_comment = destination.starts_with('#');
-        if is_comment {
-            let text = Text::new("the rest of this line is taken for a comment")
-                .help("give comments lines of their own: Apptainer would copy to this name");
-            report.warning("comment-in-files", &line.range_of(destination), text);
-        }
-        !is_comment
-    });
+    let destination = tokens
+        .next()
+        .filter(|destination| !is_comment(destination, line, report));
     if source.is_empty() {
         let text = Text::new("this line is skipped: its source is empty");
         report.warning("empty-source", &line.range_of(text_of(line)), text);
@@ -110,6 +108,22 @@ fn copy(line: &Line<'_>, report: &mut Report<'_>) -> Option<FileCopy> {
             .map(str::to_owned),
         line: report.places().locate(&line.range()).line,
     })
+}
+
+/// Whether a destination is a comment, as it was to Singularity 2; to Apptainer it is a name.
+fn is_comment(destination: &str, line: &Line<'_>, report: &mut Report<'_>) -> bool {
+    if !destination.starts_with('#') {
+        return false;
+    }
+    let is_comment = report.mode() == Mode::Lenient;
+    let text = if is_comment {
+        Text::new("the rest of this line is taken for a comment")
+    } else {
+        Text::new(format!("this file is copied to {}", quoted(destination)))
+    };
+    let text = text.help("only a line of its own can be a comment");
+    report.warning("comment-in-files", &line.range_of(destination), text);
+    is_comment
 }
 
 fn text_of<'a>(line: &Line<'a>) -> &'a str {

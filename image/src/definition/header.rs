@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::agent::{self, Bootstrap};
 use super::diagnostic::Report;
-use super::keys::{Keys, Secrets};
+use super::keys::Keys;
 use super::scan::RawStage;
+use super::secrets::Secrets;
 
 /// The header of a stage.
 #[derive(Debug, Clone)]
@@ -29,26 +30,24 @@ pub struct Field {
     pub column: u32,
 }
 
-/// A header, and the places of its secrets.
+/// What was understood of a header.
+#[derive(Debug)]
 pub(super) struct Parsed {
-    pub(super) header: Option<Header>,
-    /// The stage's name, also if the rest of the header is wrong.
+    pub(super) bootstrap: Option<Bootstrap>,
     pub(super) stage: Option<String>,
-    pub(super) secrets: Secrets,
+    pub(super) fields: BTreeMap<String, Field>,
 }
 
-/// Judges the header of a stage.
-pub(super) fn parse(stage: &RawStage<'_>, report: &mut Report<'_>) -> Parsed {
-    let (keys, secrets) = Keys::read(stage, report);
-    let stage = keys.value("stage").map(str::to_owned);
-    let header = agent::bootstrap(&keys, report).map(|bootstrap| Header {
-        bootstrap,
-        stage: stage.clone(),
-        fields: keys.fields(report),
-    });
+/// Judges the header of a stage, and notes what of it must not be shown.
+pub(super) fn parse(
+    stage: &RawStage<'_>,
+    secrets: &mut Secrets,
+    report: &mut Report<'_>,
+) -> Parsed {
+    let keys = Keys::read(stage, secrets, report);
     Parsed {
-        header,
-        stage,
-        secrets,
+        bootstrap: agent::bootstrap(&keys, report),
+        stage: keys.value("stage").map(str::to_owned),
+        fields: keys.fields(report),
     }
 }

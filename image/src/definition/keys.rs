@@ -1,14 +1,20 @@
-//! The `Key: value` lines of a header.
+//! The keys of a header.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::diagnostic::{Report, Text, quoted};
+use super::entries::{self, Entry, content};
 use super::header::Field;
-use super::scan::RawStage;
+use super::old_keys::{self, Old};
+use super::options::Mode;
+use super::scan::{Cut, RawStage};
+use super::secrets::{self, Secrets};
 use super::source::Line;
 use super::suggest;
+
+/// The key that has a number behind it.
+const NUMBERED: &str = "otherurl";
 
 /// All keys there are; `otherurl` stands for `otherurl0`, `otherurl1`, ….
 const KEYS: &[&str] = &[
@@ -29,7 +35,7 @@ const KEYS: &[&str] = &[
     "productpgp",
     "registerurl",
     "modules",
-    "otherurl",
+    NUMBERED,
     "fingerprints",
     "confurl",
     "setopt",
@@ -42,139 +48,13 @@ const KEYS: &[&str] = &[
     "token",
 ];
 
-/// Keys whose values are never shown.
-const SECRET_KEYS: &[&str] = &["username", "password", "token"];
-
-/// Keys whose values are secrets also where they stand elsewhere in the definition.
-const STRONG_SECRET_KEYS: &[&str] = &["password", "token"];
-
-/// What is shown instead of a secret.
-pub(super) const REDACTED: &str = "[redacted]";
-
-/// What must not be shown.
-#[derive(Default, Clone)]
-pub(super) struct Secrets {
-    pub(super) ranges: Vec<Range<usize>>,
-    pub(super) values: Vec<String>,
-}
-
-pub(super) struct Entry {
-    key: String,
-    pub(super) key_range: Range<usize>,
-    pub(super) value: String,
-    pub(super) value_range: Range<usize>,
-    /// Everything behind the colon, comments and continuations included.
-    rest: Range<usize>,
-}
-
-/// The `key: value` lines, with lines that end in a backslash joined.
-fn entries(lines: &[Line<'_>], report: &mut Report<'_>) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut lines = lines.iter().peekable();
-    while let Some(line) = lines.next() {
-        let text = content(line);
-        if text.is_empty() {
-            continue;
-        }
-        let Some((key, first)) = text.split_once(':') else {
-            report_missing_colon(line.range_of(text), text, report);
-            continue;
-        };
-        let (key, first) = (key.trim(), first.trim());
-        let mut entry = Entry {
-            key: key.to_lowercase(),
-            key_range: line.range_of(key),
-            value: String::new(),
-            value_range: line.range_of(first),
-            rest: line.range_of(first).start..line.range().end,
-        };
-        let mut piece = first;
-        while append(piece, &mut entry.value) {
-            let Some(next) = lines.next_if(|next| !content(next).is_empty()) else {
-                break;
-            };
-            piece = content(next);
-            entry.rest.end = next.range().end;
-        }
-        entries.push(entry);
-    }
-    entries
-}
-
-/// Adds a piece to a value; tells whether the value goes on in the next line.
-fn append(piece: &str, value: &mut String) -> bool {
-    let Some(start) = piece.strip_suffix('\\') else {
-        value.push_str(piece);
-        return false;
-    };
-    match start.strip_suffix("\\n") {
-        Some(start) => {
-            value.push_str(start);
-            value.push('\n');
-        }
-        None => value.push_str(start),
-    }
-    true
-}
-
-/// A line without its comment.
-fn content<'a>(line: &Line<'a>) -> &'a str {
-    line.text.split('#').next().unwrap_or_default().trim()
-}
-
-fn report_missing_colon(range: Range<usize>, text: &str, report: &mut Report<'_>) {
-    let message = format!("header line {} has no colon", quoted(&without_secret(text)));
-    let help = "a header line is `Key: value`; sections begin with a percent sign";
-    report.error(
-        "header-without-colon",
-        &range,
-        Text::new(message).help(help),
-    );
-}
-
-/// A line as it may be shown: without the value if it is a secret of a header.
-pub(super) fn without_secret(line: &str) -> Cow<'_, str> {
-    let text = line.trim_start();
-    let end = text.find(|letter: char| letter == ':' || letter.is_whitespace());
-    let key = &text[..end.unwrap_or(text.len())];
-    let has_colon = text[key.len()..].starts_with(':');
-    let is_misspelt = has_colon && suggest::nearest(key, SECRET_KEYS).is_some();
-    if !is_misspelt && !SECRET_KEYS.contains(&key.to_lowercase().as_str()) {
-        return Cow::Borrowed(line);
-    }
-    let indentation = &line[..line.len() - text.len()];
-    Cow::Owned(format!("{indentation}{key}: {REDACTED}"))
-}
-
-fn secrets(entries: &[Entry]) -> Secrets {
-    let is_secret = |entry: &&Entry| SECRET_KEYS.contains(&entry.key.as_str());
-    let is_strong = |entry: &&Entry| STRONG_SECRET_KEYS.contains(&entry.key.as_str());
-    Secrets {
-        ranges: entries
-            .iter()
-            .filter(is_secret)
-            .map(|entry| entry.rest.clone())
-            .collect(),
-        values: entries
-            .iter()
-            .filter(is_strong)
-            .map(|entry| entry.value.clone())
-            .collect(),
-    }
-}
-
 /// The entries by key, of a repeated key the last one.
 fn by_key(entries: Vec<Entry>, report: &mut Report<'_>) -> BTreeMap<String, Entry> {
     let mut by_key = BTreeMap::new();
     for entry in entries {
-        let stem = entry
-            .key
-            .trim_end_matches(|letter: char| letter.is_ascii_digit());
-        let is_known = KEYS.contains(&entry.key.as_str()) || stem == "otherurl";
-        if !is_known {
-            report_unknown(&entry, report);
+        let Some(entry) = known(entry, report) else {
             continue;
-        }
+        };
         let range = entry.key_range.clone();
         if let Some(earlier) = by_key.insert(entry.key.clone(), entry) {
             let text = Text::new(format!("header key {} is repeated", quoted(&earlier.key)));
@@ -185,13 +65,49 @@ fn by_key(entries: Vec<Entry>, report: &mut Report<'_>) -> BTreeMap<String, Entr
     by_key
 }
 
+/// An entry under the name that its key has today, if it has one.
+fn known(mut entry: Entry, report: &mut Report<'_>) -> Option<Entry> {
+    if is_known(&entry.key) {
+        return Some(entry);
+    }
+    let Some(old) = old_keys::find(&entry.key) else {
+        report_unknown(&entry, report);
+        return None;
+    };
+    old_keys::report(old, &entry, report);
+    match (report.mode(), old.is) {
+        (Mode::Lenient, Old::Key(key)) => {
+            key.clone_into(&mut entry.key);
+            Some(entry)
+        }
+        (Mode::Modern, _) | (_, Old::Ignored) => None,
+    }
+}
+
+fn is_known(key: &str) -> bool {
+    let is_numbered =
+        |number: &str| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    match key.strip_prefix(NUMBERED) {
+        Some(number) => is_numbered(number),
+        None => KEYS.contains(&key),
+    }
+}
+
 fn report_unknown(entry: &Entry, report: &mut Report<'_>) {
-    if report.is_full() {
+    if report.skips_outdated() {
         return;
     }
-    let text = Text::new(format!("unknown header key {}", quoted(&entry.key)));
+    let key = quoted(&entry.key);
+    let message = match report.mode() {
+        Mode::Modern => format!("unknown header key {key}"),
+        Mode::Lenient => format!("unknown header key {key} is left out"),
+    };
     let help = suggest::help(&entry.key, KEYS, "");
-    report.error("unknown-header-key", &entry.key_range, text.help(help));
+    report.outdated(
+        "unknown-header-key",
+        &entry.key_range,
+        Text::new(message).help(help),
+    );
 }
 
 /// The keys of a header.
@@ -203,21 +119,26 @@ pub(super) struct Keys<'s> {
 }
 
 impl<'s> Keys<'s> {
-    /// Reads the keys of a stage's header, and what of them must not be shown.
-    pub(super) fn read(stage: &'s RawStage<'s>, report: &mut Report<'_>) -> (Self, Secrets) {
+    /// Reads the keys of a stage's header, and notes what of them must not be shown.
+    pub(super) fn read(
+        stage: &'s RawStage<'s>,
+        secrets: &mut Secrets,
+        report: &mut Report<'_>,
+    ) -> Self {
         let errors = report.errors();
-        let entries = entries(&stage.header, report);
-        let secrets = secrets(&entries);
+        let entries = entries::read(&stage.header, secrets, report);
         let entries = by_key(entries, report);
         let is_broken = report.errors() > errors;
-        (
-            Self {
-                entries,
-                stage,
-                is_broken,
-            },
-            secrets,
-        )
+        Self {
+            entries,
+            stage,
+            is_broken,
+        }
+    }
+
+    /// Whether all there is stands above the `Bootstrap` that it belongs to.
+    pub(super) fn precede_bootstrap(&self) -> bool {
+        self.stage.cut == Cut::Above
     }
 
     /// A key with its places.
@@ -250,7 +171,9 @@ impl<'s> Keys<'s> {
         report: &mut Report<'_>,
     ) -> Option<String> {
         let value = self.value(key).map(str::to_owned);
-        if value.is_none() {
+        // What is missing may be in the part that is cut off, and that is told there.
+        let is_told = self.stage.cut == Cut::Below && report.errors() > 0;
+        if value.is_none() && !is_told {
             let agent = self.value("bootstrap").unwrap_or_default();
             let place = self
                 .entries
@@ -266,7 +189,7 @@ impl<'s> Keys<'s> {
 
     /// All keys but those with secrets.
     pub(super) fn fields(&self, report: &Report<'_>) -> BTreeMap<String, Field> {
-        let shown = |entry: &&Entry| !SECRET_KEYS.contains(&entry.key.as_str());
+        let shown = |entry: &&Entry| !secrets::is_secret(&entry.key);
         let shown = self.entries.values().filter(shown);
         let field = |entry: &Entry| {
             let place = report.places().locate(&entry.value_range);

@@ -8,25 +8,31 @@ mod agent;
 mod app;
 mod arguments;
 mod diagnostic;
+mod entries;
 mod environment;
 mod files;
 mod header;
 mod keys;
+mod names;
+mod old_keys;
 mod options;
 mod redact;
 mod render;
 mod scan;
 mod script;
+mod secrets;
 mod source;
 mod stage;
 mod suggest;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use self::arguments::Expanded;
 use self::diagnostic::{Report, Text};
-use self::keys::Secrets;
-use self::scan::RawStage;
-use self::source::Places;
+use self::scan::{Cut, RawStage};
+use self::secrets::Secrets;
+use self::source::{Decoded, Places};
 
 pub use self::agent::{
     Account, Arch, Bootstrap, Debootstrap, Docker, Library, LocalImage, Oras, Registration,
@@ -50,7 +56,18 @@ pub struct Parsed {
     pub definition: Option<Definition>,
     /// Everything there is to tell, in no particular order.
     pub diagnostics: Vec<Diagnostic>,
+    /// What was understood of the stages, if there is no definition.
+    refused: Vec<Understood>,
     secrets: Secrets,
+}
+
+/// What was understood of a stage, whether it can be built or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Outline<'a> {
+    /// The keys of its header, but for those with secrets.
+    pub fields: &'a BTreeMap<String, Field>,
+    /// Its sections.
+    pub sections: &'a Sections,
 }
 
 impl Parsed {
@@ -67,6 +84,29 @@ impl Parsed {
             ..diagnostic.clone()
         };
         self.diagnostics.iter().map(redacted).collect()
+    }
+
+    /// What was understood of the stages, also if there is no definition.
+    pub fn outlines(&self) -> Vec<Outline<'_>> {
+        let built = self.definition.iter().flat_map(|it| &it.stages);
+        let built = built.map(|stage| Outline {
+            fields: &stage.header.fields,
+            sections: &stage.sections,
+        });
+        let refused = self.refused.iter().map(|stage| Outline {
+            fields: &stage.header.fields,
+            sections: &stage.sections,
+        });
+        built.chain(refused).collect()
+    }
+
+    fn unreadable(diagnostic: Diagnostic) -> Self {
+        Self {
+            definition: None,
+            diagnostics: vec![diagnostic],
+            refused: Vec::new(),
+            secrets: Secrets::default(),
+        }
     }
 }
 
@@ -111,63 +151,96 @@ impl fmt::Debug for Definition {
 
 /// Parses a definition; it never fails otherwise than by a diagnostic.
 pub fn parse(text: &[u8], options: &Options) -> Parsed {
-    let text = match source::decode(text) {
-        Ok(text) => text,
-        Err(diagnostic) => {
-            return Parsed {
-                definition: None,
-                diagnostics: vec![diagnostic],
-                secrets: Secrets::default(),
-            };
-        }
+    let decoded = match source::decode(text) {
+        Ok(decoded) => decoded,
+        Err(diagnostic) => return Parsed::unreadable(diagnostic),
     };
-    let mut report = Report::new(Places::new(text));
-    let expanded = arguments::expand(text, options, &mut report);
-    let mut raw: Vec<RawStage<'_>> = expanded
-        .stages
-        .iter()
-        .map(|range| scan::stage(&expanded.text, range.clone()))
-        .collect();
-    raw.retain(|stage| !stage.is_empty());
-    let (stages, secrets) = stages(&raw, &mut report);
-    let definition = if report.errors() > 0 {
-        None
+    let mut report = Report::new(Places::new(&decoded.text), options.mode);
+    report_latin_1(&decoded, &mut report);
+    let expanded = arguments::expand(&decoded.text, options, &mut report);
+    let raw = raw_stages(&expanded, options.mode);
+    let (understood, secrets) = stages(&raw, &mut report);
+    let (definition, refused) = if report.errors() > 0 {
+        (None, understood)
     } else {
-        Some(Definition {
-            stages,
+        let stages = understood.into_iter().filter_map(Understood::complete);
+        let definition = Definition {
+            stages: stages.collect(),
             text: expanded.text,
             secrets: secrets.clone(),
-        })
+        };
+        (Some(definition), Vec::new())
     };
     Parsed {
         definition,
         diagnostics: report.into_diagnostics(),
+        refused,
         secrets,
     }
 }
 
-fn stages(raw: &[RawStage<'_>], report: &mut Report<'_>) -> (Vec<Stage>, Secrets) {
+fn report_latin_1(decoded: &Decoded<'_>, report: &mut Report<'_>) {
+    if let Some(position) = decoded.latin_1 {
+        let text = Text::new("definition is not UTF-8: what is not is taken for Latin-1")
+            .help("save the file in UTF-8");
+        report.warning("not-utf-8", &(position..position), text);
+    }
+}
+
+/// The stages that hold anything.
+fn raw_stages(expanded: &Expanded, mode: Mode) -> Vec<RawStage<'_>> {
+    let ranges = expanded.stages.iter();
+    let mut stages: Vec<_> = ranges
+        .map(|range| scan::stage(&expanded.text, range.clone(), mode))
+        .filter(|stage| !stage.is_empty())
+        .collect();
+    if let [above, below, ..] = &mut stages[..]
+        && above.sections.is_empty()
+        && !above.begins_with_bootstrap(&expanded.text)
+    {
+        above.cut = Cut::Above;
+        below.cut = Cut::Below;
+    }
+    stages
+}
+
+/// A stage of a definition that may be refused.
+#[derive(Debug)]
+struct Understood {
+    header: header::Parsed,
+    sections: Sections,
+}
+
+impl Understood {
+    /// The stage, if nothing is missing.
+    fn complete(self) -> Option<Stage> {
+        let bootstrap = self.header.bootstrap?;
+        Some(Stage {
+            header: Header {
+                bootstrap,
+                stage: self.header.stage,
+                fields: self.header.fields,
+            },
+            sections: self.sections,
+        })
+    }
+}
+
+fn stages(raw: &[RawStage<'_>], report: &mut Report<'_>) -> (Vec<Understood>, Secrets) {
     if raw.is_empty() {
         let text = Text::new("definition is empty")
             .help("the least there can be is `Bootstrap: docker` and `From: …`");
         report.error("empty-definition", &(0..0), text);
     }
-    let mut stages: Vec<Stage> = Vec::new();
-    let mut names: Vec<Option<&str>> = Vec::new();
+    let mut stages = Vec::new();
+    let mut names: Vec<Option<String>> = Vec::new();
     let mut secrets = Secrets::default();
-    let headers: Vec<header::Parsed> = raw
-        .iter()
-        .take(MOST_STAGES)
-        .map(|stage| header::parse(stage, report))
-        .collect();
-    for (raw, parsed) in raw.iter().zip(&headers) {
-        let sections = stage::sections(raw, &names, report);
-        names.push(parsed.stage.as_deref());
-        secrets.ranges.extend(parsed.secrets.ranges.iter().cloned());
-        secrets.values.extend(parsed.secrets.values.iter().cloned());
-        if let Some(header) = parsed.header.clone() {
-            stages.push(Stage { header, sections });
-        }
+    for raw in raw.iter().take(MOST_STAGES) {
+        let header = header::parse(raw, &mut secrets, report);
+        let resolved = names::resolve(&raw.sections, report);
+        let sections = stage::sections(&resolved, &names, report);
+        names.push(header.stage.clone());
+        stages.push(Understood { header, sections });
     }
     if let Some(stage) = raw.get(MOST_STAGES) {
         let text = Text::new(format!("definition has more than {MOST_STAGES} stages"));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::keys::{REDACTED, Secrets};
+use super::secrets::{REDACTED, Secrets};
 
 /// Shorter values (`no`, for instance) are ordinary words elsewhere.
 const SHORTEST: usize = 4;

@@ -1,7 +1,7 @@
 //! How a diagnostic looks in a terminal or a log.
 
-use super::diagnostic::{Diagnostic, Severity};
-use super::keys::without_secret;
+use super::diagnostic::Diagnostic;
+use super::secrets::without_secret;
 use super::source::without_mark;
 
 /// How much of a long line is shown.
@@ -12,11 +12,8 @@ const WIDTH: usize = 120;
 /// # Security
 /// Values of user names, passwords and tokens are left out.
 pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
-    let severity = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
     let Diagnostic {
+        severity,
         code,
         message,
         help,
@@ -26,8 +23,10 @@ pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
     } = diagnostic;
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    let mut rendered =
-        format!("{severity}[{code}]: {message}\n{margin}--> {name}:{line}:{column}\n");
+    let mut rendered = format!(
+        "{}[{code}]: {message}\n{margin}--> {name}:{line}:{column}\n",
+        severity.as_str()
+    );
     if let Some((source, underline)) = excerpt(diagnostic, text) {
         rendered.extend([
             format!("{margin} |\n"),

@@ -1,5 +1,6 @@
 //! From bytes to text, lines, and places in them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -26,16 +27,40 @@ impl Line<'_> {
     }
 }
 
-/// The definition as text, without a byte order mark.
-pub(super) fn decode(bytes: &[u8]) -> Result<&str, Diagnostic> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => return Err(binary(bytes, error.valid_up_to(), "is not UTF-8")),
-    };
-    if let Some(position) = text.find('\0') {
-        return Err(binary(bytes, position, "has a NUL byte"));
+/// A definition as text, without a byte order mark.
+pub(super) struct Decoded<'a> {
+    pub(super) text: Cow<'a, str>,
+    /// Where the first byte was that is not UTF-8.
+    pub(super) latin_1: Option<usize>,
+}
+
+/// The definition as text; what of it is not UTF-8 is taken for Latin-1.
+pub(super) fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Diagnostic> {
+    if let Some(position) = bytes.iter().position(|&byte| byte == 0) {
+        return Err(binary(&bytes[..position]));
     }
-    Ok(without_mark(text))
+    let bytes = bytes
+        .strip_prefix(BYTE_ORDER_MARK.as_bytes())
+        .unwrap_or(bytes);
+    Ok(match std::str::from_utf8(bytes) {
+        Ok(text) => Decoded {
+            text: Cow::Borrowed(text),
+            latin_1: None,
+        },
+        Err(error) => Decoded {
+            text: Cow::Owned(from_latin_1(bytes)),
+            latin_1: Some(error.valid_up_to()),
+        },
+    })
+}
+
+fn from_latin_1(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().copied().map(char::from));
+    }
+    text
 }
 
 /// `text` without a byte order mark.
@@ -43,13 +68,14 @@ pub(super) fn without_mark(text: &str) -> &str {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
-fn binary(bytes: &[u8], position: usize, what: &str) -> Diagnostic {
-    let before = without_mark(std::str::from_utf8(&bytes[..position]).unwrap_or_default());
+fn binary(before: &[u8]) -> Diagnostic {
+    let before = String::from_utf8_lossy(before);
+    let before = without_mark(&before);
     let place = Places::new(before).locate_original(&(before.len()..before.len()));
     Diagnostic {
         severity: Severity::Error,
         code: "binary-file",
-        message: format!("definition {what}"),
+        message: "definition has a NUL byte".to_owned(),
         help: Some("a definition is a text file in UTF-8; is this an image?".to_owned()),
         line: place.line,
         column: place.column,

@@ -1,27 +1,16 @@
 //! The sections of a stage.
 
+use std::ops::Range;
+
 use super::app::{self, App};
-use super::diagnostic::{Report, Text, quoted};
+use super::arguments;
+use super::diagnostic::{Report, Text};
 use super::environment;
 use super::files::{self, Files};
 use super::header::Header;
-use super::scan::{RawSection, RawStage};
+use super::names::Section;
+use super::options::Mode;
 use super::script::{self, Script};
-use super::suggest;
-
-const SECTIONS: &[&str] = &[
-    "help",
-    "setup",
-    "files",
-    "labels",
-    "environment",
-    "pre",
-    "post",
-    "runscript",
-    "test",
-    "startscript",
-    "arguments",
-];
 
 /// A stage: a base and what is done with it.
 #[derive(Debug, Clone)]
@@ -70,12 +59,12 @@ pub struct Sections {
 
 /// Judges the sections of a stage.
 pub(super) fn sections(
-    stage: &RawStage<'_>,
-    earlier_stages: &[Option<&str>],
+    named: &[Section<'_, '_>],
+    earlier_stages: &[Option<String>],
     report: &mut Report<'_>,
 ) -> Sections {
     let mut sections = Sections::default();
-    for section in &stage.sections {
+    for section in named {
         sections.add(section, earlier_stages, report);
     }
     sections
@@ -84,16 +73,19 @@ pub(super) fn sections(
 impl Sections {
     fn add(
         &mut self,
-        section: &RawSection<'_>,
-        earlier_stages: &[Option<&str>],
+        section: &Section<'_, '_>,
+        earlier_stages: &[Option<String>],
         report: &mut Report<'_>,
     ) {
-        match section.name.to_lowercase().as_str() {
-            "arguments" => append(&mut self.arguments, section, None),
+        match section.name {
+            "arguments" => {
+                arguments::report_nameless(section.raw, report);
+                append(&mut self.arguments, section, None);
+            }
             "files" => self.add_files(files::parse(section, earlier_stages, report)),
-            "labels" => self.labels.extend(labels(section)),
+            "labels" => self.labels.extend(labels(section, report)),
             "environment" => {
-                let shell = environment::assignments(section, report);
+                let shell = environment::assignments(section.raw, report);
                 append(&mut self.environment, section, shell);
             }
             "help" => append(&mut self.help, section, None),
@@ -103,8 +95,7 @@ impl Sections {
             "pre" => append_build_script(&mut self.pre, section, report),
             "setup" => append_build_script(&mut self.setup, section, report),
             "post" => append_build_script(&mut self.post, section, report),
-            name if app::is_section(name) => app::add(&mut self.apps, section, report),
-            _ => report_unknown(section, report),
+            _ => app::add(&mut self.apps, section, report),
         }
     }
 
@@ -118,8 +109,8 @@ impl Sections {
 }
 
 /// Joins a section with those of the same name before it.
-pub(super) fn append(script: &mut Option<Script>, section: &RawSection<'_>, text: Option<String>) {
-    let text = text.unwrap_or_else(|| section.text());
+pub(super) fn append(script: &mut Option<Script>, section: &Section<'_, '_>, text: Option<String>) {
+    let text = text.unwrap_or_else(|| section.raw.text());
     let script = script.get_or_insert_with(|| Script {
         args: String::new(),
         body: String::new(),
@@ -132,7 +123,7 @@ pub(super) fn append(script: &mut Option<Script>, section: &RawSection<'_>, text
 
 fn append_build_script(
     script: &mut Option<Script>,
-    section: &RawSection<'_>,
+    section: &Section<'_, '_>,
     report: &mut Report<'_>,
 ) {
     if script::words(section.args).last() == Some(&"-c") {
@@ -140,7 +131,7 @@ fn append_build_script(
             .help("`-c` needs the shell that runs this section, as in `-c /bin/bash`");
         report.error(
             "missing-shell",
-            &section.line.range_of(section.args.trim()),
+            &section.raw.line.range_of(section.args.trim()),
             text,
         );
     }
@@ -148,46 +139,31 @@ fn append_build_script(
 }
 
 /// The labels of a section: each line's first word, and the rest.
-pub(super) fn labels(section: &RawSection<'_>) -> Vec<(String, String)> {
-    let lines = section.body.iter().map(|line| line.text.trim());
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_once([' ', '\t']).unwrap_or((line, "")))
-        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
-        .collect()
-}
-
-fn report_unknown(section: &RawSection<'_>, report: &mut Report<'_>) {
-    if report.is_full() {
-        return;
-    }
-    let known: Vec<&str> = SECTIONS.iter().chain(app::SECTIONS).copied().collect();
-    let first_word = section.name.split_whitespace().next().unwrap_or_default();
-    let (message, help) = if first_word.is_empty() {
-        (
-            "section has no name".to_owned(),
-            help_for_nameless(section, &known),
-        )
-    } else if first_word != section.name && known.contains(&first_word.to_lowercase().as_str()) {
-        let message = format!("section name {} has a tab", quoted(section.name));
-        (message, "only a space may follow the name".to_owned())
-    } else {
-        let message = format!("unknown section {}", quoted(&format!("%{}", section.name)));
-        (message, suggest::help(first_word, &known, "%"))
-    };
-    report.error(
-        "unknown-section",
-        &section.name_range(),
-        Text::new(message).help(help),
-    );
-}
-
-fn help_for_nameless(section: &RawSection<'_>, known: &[&str]) -> String {
-    let next_word = section.args.split_whitespace().next().unwrap_or_default();
-    match suggest::nearest(next_word, known) {
-        Some(near) => format!("no space stands before the name: `%{near}`"),
-        None => {
-            "a line that begins with a percent sign begins a section, also in a script".to_owned()
+///
+/// Only a space ends the word; in Singularity 2 a tab did so too.
+pub(super) fn labels(section: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<(String, String)> {
+    let is_lenient = report.mode() == Mode::Lenient;
+    let mut labels = Vec::new();
+    for line in &section.raw.body {
+        let text = line.text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
         }
+        let ends = |letter: char| letter == ' ' || is_lenient && letter == '\t';
+        let (key, value) = text.split_once(ends).unwrap_or((text, ""));
+        if key.contains('\t') || is_lenient && text[key.len()..].starts_with('\t') {
+            report_tab(&line.range_of(key), report);
+        }
+        labels.push((key.to_owned(), value.trim().to_owned()));
     }
+    labels
+}
+
+fn report_tab(range: &Range<usize>, report: &mut Report<'_>) {
+    let message = match report.mode() {
+        Mode::Modern => "the name of this label has a tab in it",
+        Mode::Lenient => "a tab ends the name of this label",
+    };
+    let text = Text::new(message).help("write a space between the name of a label and its value");
+    report.warning("label-with-tab", range, text);
 }
