@@ -7,6 +7,9 @@
 //! | `GET /api/collections` | – | 200 array of [`Collection`] |
 //! | `PATCH /api/collections/{owner}/{repo}` | [`CollectionChange`] | 200 [`Collection`] |
 //! | `DELETE /api/collections/{owner}/{repo}` | – | 204 |
+//! | `GET /api/collections/{owner}/{repo}/credentials` | – | 200 array of [`Credential`] |
+//! | `POST /api/collections/{owner}/{repo}/credentials` | [`NewCredential`] | 204; in place of the one for the same registry |
+//! | `DELETE /api/collections/{owner}/{repo}/credentials/{registry}` | – | 204 |
 //! | `POST /api/collections/{owner}/{repo}/builds` | [`BuildOnDemand`] | 202 array of [`Build`] |
 //! | `GET /api/builds?collection=OWNER/REPO&limit=N` | – | 200 array of [`Build`], newest first |
 //! | `GET /api/builds/{id}` | – | 200 [`Build`] |
@@ -24,7 +27,9 @@ use std::num::NonZeroU16;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildId, BuildState, CollectionName, Diagnostic, Digest, Failure, Mode, Tag};
+use crate::{
+    BuildId, BuildState, CollectionName, Diagnostic, Digest, Failure, Mode, Password, Tag,
+};
 
 /// Connects a git repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +66,28 @@ pub struct AddedCollection {
     pub webhook_url: String,
     /// The secret of the webhook; shown once.
     pub secret: String,
+}
+
+/// Sets an account of a collection for a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewCredential {
+    /// The registry's host, with its port if it has one.
+    pub registry: String,
+    /// The user name.
+    pub username: String,
+    /// The password or token; never told again.
+    pub password: Password,
+}
+
+/// An account of a collection for a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// The registry's host, with its port if it has one.
+    pub registry: String,
+    /// The user name.
+    pub username: String,
+    /// When it was set.
+    pub changed_at: DateTime<Utc>,
 }
 
 /// A collection in a list.

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod ids;
 pub mod image;
 pub mod names;
+pub mod password;
 pub mod recipe;
 pub mod worker;
 
@@ -16,4 +17,5 @@ pub use build::{BuildState, Failure, FailureKind};
 pub use digest::Digest;
 pub use ids::{BuildId, CollectionId, DeliveryId, ImageId, UserId, WorkerId};
 pub use names::{CollectionName, Tag};
+pub use password::Password;
 pub use recipe::{Diagnostic, Mode, Severity};

@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::{ImageFacts, Layout};
-use crate::{BuildId, CollectionName, Digest, Failure, Mode, Tag};
+use crate::{BuildId, CollectionName, Digest, Failure, Mode, Password, Tag};
 
 /// Asks for a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +52,22 @@ pub struct Assignment {
     /// Which grammar of definitions the collection is built with.
     #[serde(default)]
     pub mode: Mode,
+    /// Accounts of the collection, each for its registry and no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<RegistryAccount>,
     /// Limits of this build.
     pub limits: Limits,
+}
+
+/// An account for one registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryAccount {
+    /// The registry's host, with its port if it has one.
+    pub registry: String,
+    /// The user name.
+    pub username: String,
+    /// The password or token.
+    pub password: Password,
 }
 
 /// How long the worker has the build, and whether it should stop.

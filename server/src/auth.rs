@@ -54,7 +54,8 @@ pub async fn ensure_admin(db: &PgPool, data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_or_make_secret(path: &Path) -> anyhow::Result<String> {
+/// The secret in a file, which is made, readable by the hub's user alone, when it is missing.
+pub(crate) fn read_or_make_secret(path: &Path) -> anyhow::Result<String> {
     if path.exists() {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let secret = text.trim();

@@ -19,6 +19,10 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The hub's address as clients know it, without a trailing slash.
     pub public_url: Url,
+    /// File of the keys that seal what the hub has to know again; `secret-keys` below `data` when
+    /// absent.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
     /// How long a worker has a build before it must renew its lease, in seconds.
     #[serde(default = "default_lease_seconds")]
     pub lease_seconds: u32,

@@ -7,6 +7,7 @@ use cooperage_protocol::{BuildId, Failure, FailureKind, WorkerId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::BuildLimits;
+use crate::credentials;
 use crate::db::builds::{self, leases};
 use crate::error::Error;
 use crate::state::Hub;
@@ -27,7 +28,7 @@ pub async fn claim(
         // What is queued between the look and the wait must wake us as well.
         woken.as_mut().enable();
         if let Some(leased) = leases::claim(&hub.db, worker, lease_seconds(hub)).await? {
-            return assignment(hub, leased).map(Some);
+            return assignment(hub, leased).await.map(Some);
         }
         let now = Instant::now();
         if now >= deadline {
@@ -112,7 +113,7 @@ fn lease_seconds(hub: &Hub) -> f64 {
     f64::from(hub.config.lease_seconds)
 }
 
-fn assignment(hub: &Hub, leased: leases::Leased) -> Result<Assignment, Error> {
+async fn assignment(hub: &Hub, leased: leases::Leased) -> Result<Assignment, Error> {
     Ok(Assignment {
         build: leased.build,
         attempt: leased.attempt,
@@ -125,6 +126,7 @@ fn assignment(hub: &Hub, leased: leases::Leased) -> Result<Assignment, Error> {
         commit: leased.commit,
         commit_time: leased.commit_time.timestamp(),
         recipe: leased.recipe,
+        accounts: credentials::for_build(hub, leased.collection_id).await?,
         mode: leased.mode.parse().map_err(anyhow::Error::from)?,
         limits: limits(&hub.config.limits),
     })

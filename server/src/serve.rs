@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db::deliveries;
 use crate::state::Hub;
 use crate::store::Store;
-use crate::{MIGRATOR, auth, process, queue, routes};
+use crate::{MIGRATOR, auth, credentials, process, queue, routes};
 
 /// How long open requests may take to end when the hub does.
 const GRACE: Duration = Duration::from_secs(5);
@@ -51,7 +51,11 @@ async fn start(config: Config) -> anyhow::Result<Hub> {
         .context("the schema cannot be brought up to date")?;
     auth::ensure_admin(&db, &config.data).await?;
     deliveries::rescue(&db).await?;
-    Ok(Hub::new(config, db, store))
+    let hub = Hub::new(config, db, store);
+    credentials::reseal(&hub)
+        .await
+        .context("passwords of registries cannot be sealed")?;
+    Ok(hub)
 }
 
 fn spawn_background(hub: &Hub) -> JoinSet<()> {

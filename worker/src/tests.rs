@@ -130,6 +130,7 @@ fn assignment() -> Assignment {
         commit_time: 1_600_000_000,
         recipe: "tools/Singularity".to_owned(),
         mode: Mode::Modern,
+        accounts: Vec::new(),
         limits: Limits {
             seconds: 60,
             memory_bytes: 1 << 30,

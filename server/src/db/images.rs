@@ -1,7 +1,8 @@
 //! Which images are published?
 
+use chrono::{DateTime, Utc};
 use cooperage_protocol::worker::FinishedImage;
-use cooperage_protocol::{BuildId, CollectionId, ImageId};
+use cooperage_protocol::{BuildId, CollectionId, CollectionName, ImageId};
 use sqlx::{PgConnection, PgPool};
 
 /// Publishes the image of a build.
@@ -72,6 +73,38 @@ pub async fn objects_of(db: &PgPool, collection: CollectionId) -> sqlx::Result<V
            FROM images, jsonb_array_elements(layout) AS extent
            WHERE collection_id = $1"#,
         collection.0,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// An image as registries describe it.
+#[derive(Debug)]
+pub struct Artifact {
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// Size in bytes.
+    pub size_bytes: i64,
+    /// A name for the file.
+    pub title: String,
+    /// The commit in hex.
+    pub commit: String,
+    /// When it was published.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The images of a collection, newest first.
+pub async fn artifacts(db: &PgPool, collection: &CollectionName) -> sqlx::Result<Vec<Artifact>> {
+    sqlx::query_as!(
+        Artifact,
+        r#"SELECT digest, size_bytes, commit_sha AS commit, images.created_at,
+            lower(split_part(collections.name, '/', 2) || '_' || builds.tag || '.sif') AS "title!"
+        FROM images
+        JOIN builds ON builds.id = images.build_id
+        JOIN collections ON collections.id = images.collection_id
+        WHERE lower(collections.name) = lower($1)
+        ORDER BY images.created_at DESC"#,
+        collection.to_string(),
     )
     .fetch_all(db)
     .await

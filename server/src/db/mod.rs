@@ -2,6 +2,7 @@
 
 pub mod builds;
 pub mod collections;
+pub(crate) mod credentials;
 pub mod deliveries;
 pub mod images;
 pub mod logs;

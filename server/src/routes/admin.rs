@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange,
-    NewCollection, NewWorker, Worker,
+    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange, Credential,
+    NewCollection, NewCredential, NewWorker, Worker,
 };
 use cooperage_protocol::{BuildId, CollectionName, DeliveryId};
 use serde::Deserialize;
@@ -29,6 +29,14 @@ pub(super) fn router() -> Router<Hub> {
         .route(
             "/api/collections/{owner}/{repository}",
             delete(remove_collection).patch(change_collection),
+        )
+        .route(
+            "/api/collections/{owner}/{repository}/credentials",
+            get(list_credentials).post(put_credential),
+        )
+        .route(
+            "/api/collections/{owner}/{repository}/credentials/{registry}",
+            delete(remove_credential),
         )
         .route("/api/collections/{owner}/{repository}/builds", post(build))
         .route("/api/builds", get(list_builds))
@@ -78,6 +86,36 @@ async fn remove_collection(
 ) -> Result<StatusCode, Error> {
     let name = download::parse_collection(&owner, &repository)?;
     crate::remove_collection(&hub, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn list_credentials(
+    _: AdminToken,
+    State(hub): State<Hub>,
+    Path((owner, repository)): Path<(String, String)>,
+) -> Result<Json<Vec<Credential>>, Error> {
+    let name = download::parse_collection(&owner, &repository)?;
+    Ok(Json(crate::credentials(&hub, &name).await?))
+}
+
+async fn put_credential(
+    _: AdminToken,
+    State(hub): State<Hub>,
+    Path((owner, repository)): Path<(String, String)>,
+    Body(new): Body<NewCredential>,
+) -> Result<StatusCode, Error> {
+    let name = download::parse_collection(&owner, &repository)?;
+    crate::put_credential(&hub, &name, &new).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn remove_credential(
+    _: AdminToken,
+    State(hub): State<Hub>,
+    Path((owner, repository, registry)): Path<(String, String, String)>,
+) -> Result<StatusCode, Error> {
+    let name = download::parse_collection(&owner, &repository)?;
+    crate::remove_credential(&hub, &name, &registry).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -52,15 +52,18 @@ pub(crate) fn parse_collection(owner: &str, repository: &str) -> Result<Collecti
         .map_err(|_| no_collection(owner, repository))
 }
 
-fn no_collection(owner: &str, repository: &str) -> Error {
+pub(super) fn no_collection(owner: &str, repository: &str) -> Error {
     Error::NotFound(format!("there is no collection {owner}/{repository}"))
 }
 
 /// How a path names an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Reference {
+pub(super) enum Reference {
+    /// What the tag points at now.
     Tag(Tag),
+    /// What was built for the tag at a commit.
     TagAtCommit(Tag, String),
+    /// The file of this digest.
     Digest(Digest),
 }
 
@@ -129,7 +132,12 @@ fn is_commit(text: &str) -> bool {
     (7..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-async fn find(hub: &Hub, name: &CollectionName, what: &Reference) -> Result<ImageRow, Error> {
+/// The image of this name, or a word on what there is instead.
+pub(super) async fn find(
+    hub: &Hub,
+    name: &CollectionName,
+    what: &Reference,
+) -> Result<ImageRow, Error> {
     match views::images(&hub.db, name, &what.filter(), 1).await?.pop() {
         Some(image) => Ok(image),
         None => Err(explain_missing(hub, name).await?),
@@ -157,7 +165,8 @@ fn checksum(image: &ImageRow, file_name: &str) -> Response {
     format!("{hex}  {file_name}\n").into_response()
 }
 
-fn serve(
+/// The file of an image, or the part of it that the request asks for.
+pub(super) fn serve(
     hub: &Hub,
     image: &ImageRow,
     reference: &Reference,

@@ -5,7 +5,9 @@ mod conditional;
 mod download;
 mod events;
 mod health;
+mod library;
 mod login;
+mod oci;
 mod shub;
 mod static_files;
 pub mod webhooks;
@@ -26,7 +28,9 @@ pub fn router(hub: Hub) -> Router {
         .merge(download::router())
         .merge(events::router())
         .merge(health::router())
+        .merge(library::router())
         .merge(login::router())
+        .merge(oci::router())
         .merge(shub::router())
         .merge(static_files::router())
         .merge(webhooks::router())

@@ -197,3 +197,65 @@ async fn an_attempt_begins_without_the_diagnostics_of_the_one_before(db: PgPool)
     assert!(!leases::diagnose(&mut db, first, &told).await.unwrap());
     assert!(leases::diagnose(&mut db, second, &[]).await.unwrap());
 }
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_worker_gets_the_accounts_of_the_collection_that_it_builds_and_no_others(db: PgPool) {
+    let world = World::new(db);
+    std::fs::create_dir_all(&world.hub.config.data).unwrap();
+    for (name, password) in [("lab/other", "theirs"), ("lab/tool", "ours")] {
+        world.connect(name, &format!("/srv/{name}")).await;
+        let account = cooperage_protocol::admin::NewCredential {
+            registry: "ghcr.io".to_owned(),
+            username: "lab".to_owned(),
+            password: password.to_owned().into(),
+        };
+        let name = name.parse().unwrap();
+        crate::put_credential(&world.hub, &name, &account)
+            .await
+            .unwrap();
+    }
+    let tool = "SELECT id::text FROM collections WHERE name = 'lab/tool'";
+    let tool = world.texts(tool).await[0].parse().unwrap();
+    world.enqueue_for(tool, "Singularity").await;
+    let (alice, _) = world.worker("alice").await;
+
+    let given = queue::claim(&world.hub, alice, Duration::ZERO)
+        .await
+        .unwrap()
+        .unwrap();
+
+    let passwords = given
+        .accounts
+        .iter()
+        .map(|account| account.password.expose());
+    assert_eq!(passwords.collect::<Vec<_>>(), ["ours"]);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_sealed_password_in_another_row_is_given_to_nobody(db: PgPool) {
+    let world = World::new(db);
+    std::fs::create_dir_all(&world.hub.config.data).unwrap();
+    world.connect("lab/tool", "/srv/tool").await;
+    let account = cooperage_protocol::admin::NewCredential {
+        registry: "ghcr.io".to_owned(),
+        username: "lab".to_owned(),
+        password: "s3cret".to_owned().into(),
+    };
+    let name = "lab/tool".parse().unwrap();
+    crate::put_credential(&world.hub, &name, &account)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE registry_credentials SET registry = 'evil.example'")
+        .execute(&world.hub.db)
+        .await
+        .unwrap();
+    world.enqueue("Singularity").await;
+    let (alice, _) = world.worker("alice").await;
+
+    let given = queue::claim(&world.hub, alice, Duration::ZERO)
+        .await
+        .unwrap()
+        .unwrap();
+
+    assert_eq!(given.accounts, []);
+}

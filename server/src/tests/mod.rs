@@ -40,6 +40,7 @@ impl World {
             database_url: "postgres://".to_owned(),
             listen: vec![],
             public_url: "http://hub.example".parse().unwrap(),
+            key_file: None,
             lease_seconds: 60,
             attempts: 3,
             limits: BuildLimits {

@@ -6,8 +6,10 @@
 )]
 
 mod admin;
+mod credentials;
 mod diagnostics;
 mod events;
 mod pages;
+mod protocols;
 mod pulls;
 mod support;

@@ -1,0 +1,189 @@
+//! Pulls by `library://`, as the clients of the container library ask:
+//! <https://github.com/apptainer/container-library-client>.
+//!
+//! A collection `owner/repo` is the container `owner/repo/repo`. No token is looked at: what is
+//! not public does not exist here.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use cooperage_protocol::{CollectionName, Digest};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::download::{self, Reference};
+use crate::db::views::ImageRow;
+use crate::error::Error;
+use crate::pages;
+use crate::state::Hub;
+
+/// Where keys are looked for: the hub keeps none.
+const KEY_SERVER: &str = "https://keys.openpgp.org";
+
+/// The routes of `library://`.
+pub(super) fn router() -> Router<Hub> {
+    Router::new()
+        .route("/assets/config/config.prod.json", get(discover))
+        .route("/version", get(version))
+        .route("/v1/images/{*container}", get(describe))
+        .route("/v1/imagefile/{*container}", get(download_file))
+}
+
+/// Which addresses belong to this hub. Clients want every value to be an object.
+async fn discover(State(hub): State<Hub>) -> Json<serde_json::Value> {
+    let here = json!({ "uri": pages::url(&hub, "") });
+    Json(json!({
+        "libraryAPI": here, "tokenAPI": here, "keystoreAPI": { "uri": KEY_SERVER },
+    }))
+}
+
+/// Which version of the interface this is: a tag may mean one image for each architecture.
+async fn version() -> Json<serde_json::Value> {
+    Json(json!({ "data": { "version": env!("CARGO_PKG_VERSION"), "apiVersion": "2.0.0-alpha.2" } }))
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    arch: Option<String>,
+}
+
+async fn describe(
+    State(hub): State<Hub>,
+    Path(container): Path<String>,
+    Query(platform): Query<Platform>,
+) -> Result<Json<serde_json::Value>, LibraryError> {
+    let (_, image) = find(&hub, &container, &platform).await?;
+    Ok(Json(json!({ "data": description(&image)? })))
+}
+
+async fn download_file(
+    State(hub): State<Hub>,
+    Path(container): Path<String>,
+    Query(platform): Query<Platform>,
+    headers: HeaderMap,
+) -> Result<Response, LibraryError> {
+    let (reference, image) = find(&hub, &container, &platform).await?;
+    Ok(download::serve(&hub, &image, &reference, &headers)?)
+}
+
+async fn find(
+    hub: &Hub,
+    container: &str,
+    platform: &Platform,
+) -> Result<(Reference, ImageRow), Error> {
+    let (name, reference) = parse(container)?;
+    let image = download::find(hub, &name, &reference).await?;
+    let built_for = &image.facts.architecture;
+    match platform.arch.as_deref() {
+        Some(wanted) if !wanted.is_empty() && !built_for.is_empty() && wanted != built_for => {
+            Err(Error::NotFound(format!(
+                "{} has no such image for {wanted}, only for {built_for}",
+                image.collection
+            )))
+        }
+        _ => Ok((reference, image)),
+    }
+}
+
+/// Reads `owner/repo[/repo][:tag|:sha256.DIGEST]`; old clients write a slash too many.
+fn parse(container: &str) -> Result<(CollectionName, Reference), Error> {
+    let (path, tag) = container.split_once(':').unwrap_or((container, "latest"));
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let name = match parts[..] {
+        [owner, repository] => download::parse_collection(owner, repository)?,
+        [owner, repository, container] if container.eq_ignore_ascii_case(repository) => {
+            download::parse_collection(owner, repository)?
+        }
+        _ => return Err(no_container(path)),
+    };
+    let reference = match tag.strip_prefix("sha256.") {
+        Some(hex) => format!("sha256:{hex}")
+            .parse::<Digest>()
+            .map(Reference::Digest)
+            .map_err(|error| Error::NotFound(error.to_string()))?,
+        None => Reference::Tag(
+            tag.parse()
+                .map_err(|error| Error::NotFound(format!("{error}")))?,
+        ),
+    };
+    Ok((name, reference))
+}
+
+fn no_container(path: &str) -> Error {
+    Error::NotFound(format!(
+        "there is no container {path:?}: the image of the collection owner/repo is \
+         library://…/owner/repo/repo"
+    ))
+}
+
+/// What clients read of an image, in their own words.
+fn description(image: &ImageRow) -> Result<serde_json::Value, Error> {
+    let (entity, container) = image
+        .collection
+        .split_once('/')
+        .unwrap_or((&image.collection, ""));
+    let hash = format!("sha256.{}", image.digest()?.hex());
+    Ok(json!({
+        "id": image.build_id,
+        "hash": hash,
+        "size": image.size(),
+        "uploaded": true,
+        "arch": image.facts.architecture,
+        "entityName": entity,
+        "collectionName": container,
+        "containerName": container,
+        "tags": image.tags,
+        "signed": false,
+        "encrypted": false,
+        "createdAt": image.created_at,
+        "updatedAt": image.moved_at,
+    }))
+}
+
+/// An error as clients of the library read it.
+struct LibraryError(Error);
+
+impl From<Error> for LibraryError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for LibraryError {
+    fn into_response(self) -> Response {
+        let status = self.0.status();
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            return self.0.into_response();
+        }
+        let error = json!({ "code": status.as_u16(), "message": self.0.to_string() });
+        (status, Json(json!({ "error": error }))).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_a_collection_with_its_repository_named_once_or_twice() {
+        for container in ["lab/tool/tool:v1", "/lab/tool/Tool:v1", "lab//tool:v1"] {
+            let (name, reference) = parse(container).unwrap();
+            assert_eq!(name.to_string(), "lab/tool", "{container}");
+            assert_eq!(reference, Reference::Tag("v1".parse().unwrap()));
+        }
+        let digest = Digest::of(b"x");
+        let by_hash = format!("lab/tool:sha256.{}", digest.hex());
+        assert_eq!(parse(&by_hash).unwrap().1, Reference::Digest(digest));
+        for wrong in [
+            "tool:v1",
+            "lab/tool/other:v1",
+            "a/b/c/d",
+            "lab/tool:sha256.0",
+            "lab/tool:a b",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
