@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange,
-    NewCollection, NewWorker, Problem, Worker,
+    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange, Credential,
+    NewCollection, NewCredential, NewWorker, Problem, Worker,
 };
 use cooperage_protocol::{BuildId, CollectionName};
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -123,6 +123,22 @@ impl Hub {
     ) -> Result<Collection> {
         let path = format!("/api/collections/{name}");
         self.json(self.request(Method::PATCH, &path).json(change))
+    }
+
+    pub(crate) fn credentials(&self, of: &CollectionName) -> Result<Vec<Credential>> {
+        let path = format!("/api/collections/{of}/credentials");
+        self.json(self.request(Method::GET, &path))
+    }
+
+    pub(crate) fn put_credential(&self, of: &CollectionName, new: &NewCredential) -> Result<()> {
+        let path = format!("/api/collections/{of}/credentials");
+        self.send(self.request(Method::POST, &path).json(new))
+            .map(drop)
+    }
+
+    pub(crate) fn remove_credential(&self, of: &CollectionName, registry: &str) -> Result<()> {
+        let path = format!("/api/collections/{of}/credentials/{registry}");
+        self.send(self.request(Method::DELETE, &path)).map(drop)
     }
 
     pub(crate) fn remove_collection(&self, name: &CollectionName) -> Result<()> {

@@ -10,6 +10,7 @@ use cooperage_protocol::{Digest, Failure, FailureKind, Mode, worker as protocol}
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::AccountFile;
 use crate::attempt::{Attempt, AttemptError};
 use crate::context::{self, ContextError};
 use crate::lease::{Lease, Stop};
@@ -130,9 +131,12 @@ impl Making<'_> {
             .attempt()
             .map_err(|error| failed(outcome::of_io(&error)))?;
         let root = self.fetch(folder.path()).await?;
-        let request = self
+        let accounts = AccountFile::new(&self.assignment.accounts)
+            .map_err(|error| failed(outcome::of_io(&error)))?;
+        let mut request = self
             .request(folder.path(), root)
             .map_err(|error| no_context(&error))?;
+        request.account_files.push(accounts.path());
         let image = self.run_engine(request).await?;
         self.upload(image).await
     }

@@ -4,6 +4,7 @@
 //! crate: [`run`] claims in a loop → `build` does one attempt (`context`, the engine, `log`,
 //! `outcome`) through `attempt`, which repeats calls for as long as `lease` lasts.
 
+mod accounts;
 mod attempt;
 mod backoff;
 mod build;

@@ -9,7 +9,7 @@ use cooperage_protocol::admin::{
 };
 use cooperage_protocol::{CollectionName, Mode, Tag};
 
-use super::builds;
+use super::{builds, credential};
 use crate::config::DataFolder;
 use crate::hub::Hub;
 use crate::output::{self, FormatArgs};
@@ -25,6 +25,9 @@ pub(crate) enum Command {
     List(List),
     /// Build the recipes of a collection without a push.
     Build(Build),
+    /// Accounts of a collection for the registries of its bases.
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// Disconnect a repository; its images are no longer served.
     Remove(Remove),
 }
@@ -113,6 +116,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Set(args) => set(&args),
         Command::List(args) => list(&args),
         Command::Build(args) => build(args),
+        Command::Credential(command) => return credential::run(command),
         Command::Remove(args) => remove(&args),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ mod check;
 mod collection;
 mod completion;
 mod create;
+mod credential;
 mod exec;
 mod expand;
 mod import;
