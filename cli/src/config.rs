@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::BufRead;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use cooperage_image::oci::{Credentials, Registries};
+use secrecy::SecretString;
+
+const LONGEST_PASSWORD: u64 = 64 << 10;
 
 /// Where a hub has its data: also how commands find a hub of this machine.
 #[derive(Debug, Args)]
@@ -94,21 +99,73 @@ pub(crate) fn scratch_folder() -> PathBuf {
         .join(format!("cooperage-{}", nix::unistd::getuid()))
 }
 
-/// The account for the registry of a base: Apptainer's names first, then Singularity's, then
-/// the short ones.
-pub(crate) fn registry_credentials() -> Credentials {
-    let account = ["APPTAINER_DOCKER", "SINGULARITY_DOCKER", "DOCKER"]
-        .into_iter()
-        .find_map(|by| {
-            let name = text(&format!("{by}_USERNAME"))?;
-            let password = text(&format!("{by}_PASSWORD"))?;
-            Some((name, password.into()))
-        });
-    Credentials { account }
+/// As whom registries are asked.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct AccountArgs {
+    /// User name at the registry; its password is read with --docker-password-stdin.
+    #[arg(
+        long = "docker-username",
+        value_name = "NAME",
+        requires = "password_stdin"
+    )]
+    username: Option<String>,
+    /// Read the password from standard input: arguments can be read by every user of the machine.
+    #[arg(long = "docker-password-stdin", requires = "username")]
+    password_stdin: bool,
+    /// File of accounts in the form of Docker's config.json, looked into before the usual ones.
+    #[arg(long, value_name = "FILE", env = "APPTAINER_AUTHFILE")]
+    authfile: Option<PathBuf>,
 }
 
-/// Files with accounts for registries, the most specific first.
-pub(crate) fn account_files() -> Vec<PathBuf> {
+impl AccountArgs {
+    /// The account on the command line, or else the one in the environment: Apptainer's names
+    /// first, then Singularity's, then the short ones.
+    pub(crate) fn credentials(&self) -> anyhow::Result<Credentials> {
+        if let Some(username) = &self.username {
+            let password = password_from(std::io::stdin().lock())?;
+            return Ok(Credentials {
+                account: Some((username.clone(), password)),
+                source: Some("--docker-username".to_owned()),
+            });
+        }
+        let found = ["APPTAINER_DOCKER", "SINGULARITY_DOCKER", "DOCKER"]
+            .into_iter()
+            .find_map(|by| {
+                let name = format!("{by}_USERNAME");
+                let password = text(&format!("{by}_PASSWORD"))?;
+                Some(((text(&name)?, password.into()), name))
+            });
+        let (account, source) = found.unzip();
+        Ok(Credentials { account, source })
+    }
+
+    /// Files with accounts for registries, the most specific first.
+    pub(crate) fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        if let Some(file) = &self.authfile {
+            std::fs::File::open(file).with_context(|| format!("opening {}", file.display()))?;
+        }
+        Ok(self
+            .authfile
+            .iter()
+            .cloned()
+            .chain(account_files())
+            .collect())
+    }
+}
+
+/// The first line, without its end.
+fn password_from(input: impl BufRead) -> anyhow::Result<SecretString> {
+    let mut line = String::new();
+    input.take(LONGEST_PASSWORD).read_line(&mut line)?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    anyhow::ensure!(
+        !password.is_empty(),
+        "standard input holds no password: echo \"$PASSWORD\" | cooperage … --docker-password-stdin"
+    );
+    Ok(password.into())
+}
+
+fn account_files() -> Vec<PathBuf> {
     let home = variable("HOME").map(PathBuf::from);
     let docker = variable("DOCKER_CONFIG").map(|folder| PathBuf::from(folder).join("config.json"));
     let in_home = |path: &str| home.as_ref().map(|home| home.join(path));

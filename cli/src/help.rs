@@ -20,7 +20,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Images, with or without a hub",
         &[
-            "build", "check", "run", "exec", "shell", "test", "pull", "inspect", "apps",
+            "build", "check", "run", "exec", "shell", "test", "pull", "inspect", "apps", "registry",
         ],
     ),
     (

@@ -193,6 +193,7 @@ fn fetch_with(
 fn account(password: &str) -> Accounts {
     let given = Credentials {
         account: Some(("tester".to_owned(), password.into())),
+        source: None,
     };
     Accounts {
         given,

@@ -8,7 +8,7 @@ use cooperage_image::{
     BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings, Test, definition,
 };
 
-use crate::config::{self, RegistryArgs};
+use crate::config::{self, AccountArgs, RegistryArgs};
 use crate::definition_args::DefinitionArgs;
 use crate::progress::{ProgressArgs, Voice};
 use crate::up::signals;
@@ -41,6 +41,8 @@ pub(crate) struct Args {
     registries: RegistryArgs,
     #[command(flatten)]
     progress: ProgressArgs,
+    #[command(flatten)]
+    accounts: AccountArgs,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -80,6 +82,8 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         } else {
             Test::ReadOnly
         },
+        credentials: args.accounts.credentials()?,
+        account_files: args.accounts.files()?,
         ..request_for(&name, definition, output)?
     })
 }
@@ -105,9 +109,10 @@ pub(super) fn request_for(
     let context = Context::Anywhere {
         folder: std::env::current_dir()?,
     };
+    let accounts = AccountArgs::default();
     Ok(Request {
-        credentials: config::registry_credentials(),
-        account_files: config::account_files(),
+        credentials: accounts.credentials()?,
+        account_files: accounts.files()?,
         docker_engine: Some(config::docker_engine()),
         epoch: config::source_date_epoch()?,
         ..Request::new(name, definition, context, output)

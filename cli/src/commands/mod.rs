@@ -17,6 +17,7 @@ mod inspect;
 mod logs;
 mod man;
 mod pull;
+mod registry;
 mod run;
 mod serve;
 mod shell;
@@ -88,6 +89,9 @@ pub(crate) enum Command {
     /// Fetch or unpack what is to be run.
     #[command(hide = true)]
     Prepare(container::PrepareArgs),
+    /// Ask registries whether an image can be had from them, and as whom.
+    #[command(subcommand)]
+    Registry(registry::Command),
     /// Run a program that ends when its parent does.
     #[command(hide = true)]
     WithParent(with_parent::Args),
@@ -121,6 +125,7 @@ impl Command {
             Self::Expand(args) => expand::run(&args),
             Self::Completion(args) => completion::run(&args),
             Self::Man(args) => man::run(&args),
+            Self::Registry(command) => registry::run(command),
             Self::WithParent(args) => with_parent::run(&args),
         }
     }

@@ -9,7 +9,7 @@ use cooperage_image::runtime::{self, Image, Remote};
 use cooperage_image::{Cancel, Event, Settings};
 
 use crate::commands::cancel_on_signals;
-use crate::config::{self, RegistryArgs};
+use crate::config::{self, AccountArgs, RegistryArgs};
 use crate::progress::{ProgressArgs, Voice};
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
     let path = if args.unpack {
         runtime::unpack(&Image::open(&args.image)?, &settings, &events, &cancel)
     } else {
-        remote(args).image(&settings, &events, &cancel)
+        remote(args)?.image(&settings, &events, &cancel)
     };
     display.finish();
     let mut out = std::io::stdout();
@@ -51,12 +51,13 @@ pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn remote(args: &PrepareArgs) -> Remote {
-    Remote {
+fn remote(args: &PrepareArgs) -> anyhow::Result<Remote> {
+    let accounts = AccountArgs::default();
+    Ok(Remote {
         uri: args.image.to_string_lossy().into_owned(),
         folder: PathBuf::from("."),
-        credentials: config::registry_credentials(),
-        account_files: config::account_files(),
+        credentials: accounts.credentials()?,
+        account_files: accounts.files()?,
         docker_engine: Some(config::docker_engine()),
-    }
+    })
 }

@@ -7,7 +7,7 @@ use std::fs::File;
 use secrecy::ExposeSecret;
 
 use super::{Base, Bootstrapper};
-use crate::definition::Docker;
+use crate::definition::{Account, Docker};
 use crate::error::Error;
 use crate::metadata::BaseKind;
 use crate::oci::{self, Accounts, Fetch, FetchedImage, HeaderAccount, Reference};
@@ -49,24 +49,13 @@ pub(crate) fn fetch(
     bootstrapper: &Bootstrapper<'_>,
     docker: &Docker,
 ) -> Result<FetchedImage, Error> {
-    let reference = Reference::from_headers(
+    let reference = reference(
         &docker.from,
         docker.registry.as_deref(),
         docker.namespace.as_deref(),
-    );
-    let reference = reference.map_err(|error| Error::Base {
-        message: error.to_string(),
-        help: Some("From: is [REGISTRY/][NAMESPACE/]REPOSITORY[:TAG|@sha256:DIGEST]".to_owned()),
-    })?;
+    )?;
     bootstrapper.say(&format!("fetching docker://{reference}"));
-    let accounts = Accounts {
-        given: bootstrapper.request.credentials.clone(),
-        header: docker.account.as_ref().map(|account| HeaderAccount {
-            username: account.username.expose_secret().to_owned(),
-            password: account.password.clone(),
-        }),
-        files: bootstrapper.request.account_files.clone(),
-    };
+    let accounts = accounts(bootstrapper, docker.account.as_ref());
     let platform = bootstrapper.platform();
     let wanted = Fetch {
         reference: &reference,
@@ -76,4 +65,28 @@ pub(crate) fn fetch(
         cache: &bootstrapper.settings.cache,
     };
     oci::fetch(&wanted, bootstrapper.events, bootstrapper.cancel)
+}
+
+/// What `From` with the headers beside it names.
+pub(super) fn reference(
+    from: &str,
+    registry: Option<&str>,
+    namespace: Option<&str>,
+) -> Result<Reference, Error> {
+    Reference::from_headers(from, registry, namespace).map_err(|error| Error::Base {
+        message: error.to_string(),
+        help: Some("From: is [REGISTRY/][NAMESPACE/]REPOSITORY[:TAG|@sha256:DIGEST]".to_owned()),
+    })
+}
+
+/// All accounts that a build may use, with the one in its header.
+pub(super) fn accounts(bootstrapper: &Bootstrapper<'_>, header: Option<&Account>) -> Accounts {
+    Accounts {
+        given: bootstrapper.request.credentials.clone(),
+        header: header.map(|account| HeaderAccount {
+            username: account.username.expose_secret().to_owned(),
+            password: account.password.clone(),
+        }),
+        files: bootstrapper.request.account_files.clone(),
+    }
 }

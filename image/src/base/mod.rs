@@ -4,11 +4,16 @@ mod arch;
 mod busybox;
 pub mod debootstrap;
 mod docker;
+mod docker_archive;
+mod docker_daemon;
 mod download;
 mod folder;
 mod image_file;
 mod installer;
 mod localimage;
+mod oci_layout;
+mod oras;
+mod stored;
 mod yum;
 mod zypper;
 
@@ -75,6 +80,11 @@ pub(crate) fn bootstrap(
 ) -> Result<Base, Error> {
     match bootstrap {
         Bootstrap::Docker(docker) => docker::bootstrap(bootstrapper, docker),
+        Bootstrap::DockerArchive(image) => docker_archive::bootstrap(bootstrapper, image),
+        Bootstrap::DockerDaemon(image) => docker_daemon::bootstrap(bootstrapper, image),
+        Bootstrap::Oci(image) => oci_layout::from_folder(bootstrapper, image),
+        Bootstrap::OciArchive(image) => oci_layout::from_archive(bootstrapper, image),
+        Bootstrap::Oras(image) => oras::bootstrap(bootstrapper, image),
         Bootstrap::Debootstrap(release) => debootstrap::for_build(bootstrapper, release),
         Bootstrap::Yum(release) => yum::bootstrap(bootstrapper, release),
         Bootstrap::Zypper(release) => zypper::bootstrap(bootstrapper, release),

@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 const MAGIC: usize = 4;
 
 /// Reads a layer's tar, whatever it is compressed with.
-pub(super) fn reader<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn reader<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut head = Vec::with_capacity(MAGIC);
     source.by_ref().take(MAGIC as u64).read_to_end(&mut head)?;
     let compression = Compression::of(&head);
@@ -19,6 +19,11 @@ pub(super) fn reader<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read 
         Compression::Zstd => Box::new(zstd::Decoder::new(whole)?),
         Compression::None => Box::new(whole),
     })
+}
+
+/// Whether a file that begins so is compressed.
+pub(crate) fn is_compressed(head: &[u8]) -> bool {
+    !matches!(Compression::of(head), Compression::None)
 }
 
 enum Compression {

@@ -23,6 +23,7 @@ mod tree;
 mod whiteout;
 
 pub use apply::{Applied, Naming, Options, apply, put};
+pub(crate) use decompress::{is_compressed, reader as decompressed};
 pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
 pub(crate) use pax::push_record;

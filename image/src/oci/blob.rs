@@ -10,10 +10,14 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::cache::Cache;
-use super::client::{Ask, Client, Patience};
+use super::client::{Ask, Client};
 use super::digest::Digest;
 use super::manifest::Descriptor;
+use super::patience::Patience;
 use crate::error::Error;
+
+/// What a blob may have whose size was not told, as in schema 1.
+const MOST_UNTOLD: u64 = 32 << 30;
 
 /// Called with the bytes that are there.
 pub(super) type Report<'a> = &'a dyn Fn(u64);
@@ -29,6 +33,9 @@ pub(super) fn download(
         return Ok(path);
     }
     let path = format!("blobs/{}", blob.digest);
+    if let Some(data) = &blob.data {
+        return keep_data(client, cache, blob, data);
+    }
     let mut partial = Partial {
         file: cache.temporary()?,
         hash: Sha256::new(),
@@ -37,11 +44,7 @@ pub(super) fn download(
     let mut patience = Patience::default();
     loop {
         client.check_cancelled()?;
-        let response = client.get(Ask {
-            path: &path,
-            accept: "*/*",
-            from: partial.length,
-        })?;
+        let response = ask(client, blob, &path, partial.length)?;
         partial
             .align(&response)
             .map_err(Error::io("writing", partial.file.path()))?;
@@ -61,6 +64,41 @@ pub(super) fn download(
         return Err(client.nonsense(&path, &format!("content with the digest {found}")));
     }
     cache.keep(partial.file, &blob.digest)
+}
+
+/// Asks the registry, and where it has not got the blob the other places that have it.
+fn ask(client: &Client<'_>, blob: &Descriptor, path: &str, from: u64) -> Result<Response, Error> {
+    let ask = Ask {
+        path,
+        accept: "*/*",
+        from,
+    };
+    client.get(ask).or_else(|error| {
+        let elsewhere = || {
+            blob.urls
+                .iter()
+                .find_map(|url| client.get_elsewhere(url, ask))
+        };
+        match error {
+            Error::Base { .. } => elsewhere().ok_or(error),
+            error => Err(error),
+        }
+    })
+}
+
+fn keep_data(
+    client: &Client<'_>,
+    cache: &Cache,
+    blob: &Descriptor,
+    data: &[u8],
+) -> Result<PathBuf, Error> {
+    if Digest::of(data) != blob.digest {
+        return Err(client.nonsense("a manifest", "data that has not the digest beside it"));
+    }
+    let mut file = cache.temporary()?;
+    let written = file.write_all(data);
+    written.map_err(Error::io("writing", file.path()))?;
+    cache.keep(file, &blob.digest)
 }
 
 struct Partial {
@@ -104,7 +142,7 @@ impl Partial {
         loop {
             client.check_cancelled()?;
             let count = match response.read(&mut buffer) {
-                Ok(0) if self.length < blob.size => {
+                Ok(0) if blob.size.is_some_and(|size| self.length < size) => {
                     return Ok(Outcome::Broken(std::io::ErrorKind::UnexpectedEof.into()));
                 }
                 Ok(0) => return Ok(Outcome::Complete),
@@ -112,7 +150,7 @@ impl Partial {
                 Err(error) => return Ok(Outcome::Broken(error)),
             };
             self.length += count as u64;
-            if self.length > blob.size {
+            if self.length > blob.size.unwrap_or(MOST_UNTOLD) {
                 return Ok(Outcome::TooLong);
             }
             self.hash.update(&buffer[..count]);

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// User name and password.
-    Basic,
+    Basic {
+        /// What they are for, in the registry's words.
+        realm: Option<String>,
+    },
     /// A token from another server.
     Bearer {
         realm: String,
@@ -33,8 +36,12 @@ pub(super) fn parse(value: &str) -> Option<Challenge> {
             scope: scope.cloned(),
         })
     });
-    let has_basic = || challenges.iter().any(|(scheme, _)| scheme == "basic");
-    bearer.or_else(|| has_basic().then_some(Challenge::Basic))
+    let basic = || {
+        let (_, parameters) = challenges.iter().find(|(scheme, _)| scheme == "basic")?;
+        let realm = parameters.get("realm").cloned();
+        Some(Challenge::Basic { realm })
+    };
+    bearer.or_else(basic)
 }
 
 type Parameters = BTreeMap<String, String>;
@@ -114,8 +121,12 @@ mod tests {
         let value = r#"Basic realm="x", Bearer realm="https://t/""#;
 
         assert!(matches!(parse(value), Some(Challenge::Bearer { .. })));
-        assert_eq!(parse(r#"Basic realm="x""#), Some(Challenge::Basic));
-        assert_eq!(parse("Basic"), Some(Challenge::Basic));
+        let basic = |realm: Option<&str>| {
+            let realm = realm.map(str::to_owned);
+            Some(Challenge::Basic { realm })
+        };
+        assert_eq!(parse(r#"Basic realm="x""#), basic(Some("x")));
+        assert_eq!(parse("Basic"), basic(None));
         assert_eq!(parse("Negotiate"), None);
     }
 }

@@ -2,27 +2,24 @@
 //! says, again when the network or the registry stumbles.
 //!
 //! # Security
-//! Redirects and token realms are hosts that a stranger's registry chooses. The authorization goes
-//! to the registry alone; a password goes to the registry and to the realm it names over https.
+//! Redirects lead to hosts that a stranger's registry chooses. The authorization goes to the
+//! registry alone.
 
-use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::blocking::{RequestBuilder, Response};
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
-use secrecy::ExposeSecret;
-use serde::Deserialize;
 use url::Url;
 
 use super::accounts::Account;
 use super::challenge::{self, Challenge};
-use super::endpoint::{Endpoint, Role, authority};
+use super::endpoint::{Endpoint, Role};
 use super::error::Question;
+use super::login::{Login, LoginError};
+use super::patience::{Patience, is_passing, retry_after};
 use crate::engine::Cancel;
 use crate::error::Error;
 
@@ -30,7 +27,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the head of an answer, and for every piece of its body.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const MOST_REDIRECTS: usize = 5;
-const MOST_TOKEN: u64 = 1 << 20;
 
 /// A connection to one repository.
 pub(super) struct Client<'a> {
@@ -112,6 +108,11 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// As whom it asks.
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     /// An error that tells what was asked for, where and as whom.
     pub(super) fn nonsense(&self, path: &str, what: &str) -> Error {
         self.ask_error(path, |question| question.nonsense(what))
@@ -146,10 +147,25 @@ impl<'a> Client<'a> {
     }
 
     /// Sends once and follows redirects, without the authorization where they leave the registry.
-    fn send(&self, ask: Ask<'_>) -> Result<Response, SendError> {
+    pub(super) fn send(&self, ask: Ask<'_>) -> Result<Response, SendError> {
         let path = format!("v2/{}/{}", self.repository, ask.path);
         let broken = |_| SendError::Redirect("a broken address".to_owned());
-        let mut url = self.endpoint.base.join(&path).map_err(broken)?;
+        let url = self.endpoint.base.join(&path).map_err(broken)?;
+        self.follow(url, ask)
+    }
+
+    /// Asks another place for a blob, without the authorization and not over plain http unless the
+    /// registry is spoken to so too. What is not there is not an error.
+    pub(super) fn get_elsewhere(&self, url: &str, ask: Ask<'_>) -> Option<Response> {
+        let url = Url::parse(url).ok()?;
+        if url.scheme() != "https" && url.scheme() != self.endpoint.base.scheme() {
+            return None;
+        }
+        let response = self.follow(url, ask).ok()?;
+        response.status().is_success().then_some(response)
+    }
+
+    fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Response, SendError> {
         for _ in 0..=MOST_REDIRECTS {
             let response = self
                 .request(&url, ask)
@@ -186,32 +202,17 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Does what the challenge of a 401 asks for.
-    fn authorize(&self, response: Response, path: &str) -> Result<(), Error> {
+    /// What a refusal asks for.
+    pub(super) fn challenge(response: &Response) -> Option<Challenge> {
         let values = response.headers().get_all(WWW_AUTHENTICATE).iter();
         let challenges = values.filter_map(|value| challenge::parse(value.to_str().ok()?));
         // Two header lines may carry one challenge each.
-        let challenge = challenges.max_by_key(|it| matches!(it, Challenge::Bearer { .. }));
-        let authorization = match (challenge, &self.account) {
-            (
-                Some(Challenge::Bearer {
-                    realm,
-                    service,
-                    scope,
-                }),
-                _,
-            ) => {
-                let token = self.token(&realm, service.as_deref(), scope.as_deref())?;
-                format!("Bearer {token}")
-            }
-            (Some(Challenge::Basic), Some(account)) => basic(account),
-            _ => return Err(self.ask_error(path, |question| question.refused(response))),
-        };
-        let value = HeaderValue::try_from(authorization).map(|mut value| {
-            value.set_sensitive(true);
-            value
-        });
-        let value = value.map_err(|_| self.nonsense("a token", "something that is no token"))?;
+        challenges.max_by_key(|it| matches!(it, Challenge::Bearer { .. }))
+    }
+
+    /// Does once what a challenge asks for; the next question is asked with its result.
+    pub(super) fn log_in(&self, challenge: &Challenge) -> Result<(), LoginError> {
+        let value = self.login().authorization(challenge)?;
         *self
             .authorization
             .lock()
@@ -219,154 +220,79 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Gets a token for pulling from this repository.
-    fn token(
-        &self,
-        realm: &str,
-        service: Option<&str>,
-        scope: Option<&str>,
-    ) -> Result<String, Error> {
-        let mut url = self.safe_realm(realm)?;
-        let default_scope = format!("repository:{}:pull", self.repository);
-        url.query_pairs_mut()
-            .extend_pairs(service.map(|service| ("service", service)))
-            .append_pair("scope", scope.unwrap_or(&default_scope));
-        let host = authority(&url);
+    /// What a token is asked for.
+    pub(super) fn scope(&self, asked: Option<&str>) -> String {
+        self.login().scope(asked)
+    }
+
+    fn login(&self) -> Login<'_> {
+        Login {
+            http: &self.http,
+            base: &self.endpoint.base,
+            repository: &self.repository,
+            account: self.account.as_ref(),
+        }
+    }
+
+    /// Logs in as the challenge of a 401 asks, again when the token server stumbles.
+    fn authorize(&self, response: Response, path: &str) -> Result<(), Error> {
+        let Some(challenge) = Self::challenge(&response) else {
+            return Err(self.ask_error(path, |question| question.refused(response)));
+        };
+        let mut patience = Patience::default();
+        loop {
+            let error = match self.log_in(&challenge) {
+                Ok(()) => return Ok(()),
+                Err(LoginError::NoAccount) => {
+                    return Err(self.ask_error(path, |question| question.refused(response)));
+                }
+                Err(error) => error,
+            };
+            let asked = match &error {
+                LoginError::Transport { .. } => None,
+                LoginError::Refused { response, .. } if is_passing(response.status()) => {
+                    retry_after(response)
+                }
+                _ => return Err(self.login_error(error)),
+            };
+            patience
+                .wait(asked, self.cancel)?
+                .ok_or_else(|| self.login_error(error))?;
+        }
+    }
+
+    fn login_error(&self, error: LoginError) -> Error {
         let subject = format!("a token for {}", self.repository);
-        let question = Question {
-            host: &host,
+        let question = |host| Question {
+            host,
             subject: &subject,
             account: self.account.as_ref(),
         };
-        let response = self.send_token_request(&url, &question)?;
-        let mut body = Vec::new();
-        let read = response.take(MOST_TOKEN).read_to_end(&mut body);
-        let answer = read
-            .ok()
-            .and_then(|_| serde_json::from_slice::<TokenAnswer>(&body).ok());
-        let token = answer.and_then(|answer| answer.access_token.or(answer.token));
-        token
-            .filter(|token| !token.is_empty())
-            .ok_or_else(|| question.nonsense("no token"))
-    }
-
-    fn send_token_request(&self, url: &Url, question: &Question<'_>) -> Result<Response, Error> {
-        let mut patience = Patience::default();
-        loop {
-            let mut request = self.http.get(url.clone());
-            if let Some(account) = &self.account {
-                request = request.header(AUTHORIZATION, sensitive_basic(account)?);
+        match error {
+            LoginError::NoAccount => question(&self.endpoint.host()).nonsense("no challenge"),
+            LoginError::UnsafeRealm(realm) => Error::Base {
+                message: format!(
+                    "{} wants a token from the unsafe address `{realm}`",
+                    self.endpoint.host()
+                ),
+                help: Some("the address of a token server should begin with https://".to_owned()),
+            },
+            LoginError::Transport { host, error } => question(&host).unreachable(error),
+            LoginError::Refused { host, response } if is_passing(response.status()) => {
+                question(&host).overloaded(*response)
             }
-            match request.send() {
-                Ok(response) if response.status().is_success() => return Ok(response),
-                Ok(response) if is_passing(response.status()) => {
-                    patience
-                        .wait(retry_after(&response), self.cancel)?
-                        .ok_or_else(|| question.overloaded(response))?;
-                }
-                Ok(response) => return Err(question.refused(response)),
-                Err(error) => {
-                    patience
-                        .wait(None, self.cancel)?
-                        .ok_or_else(|| question.unreachable(error))?;
-                }
-            }
+            LoginError::Refused { host, response } => question(&host).refused(*response),
+            LoginError::NoToken { host } => question(&host).nonsense("no token"),
         }
-    }
-
-    /// A registry that is reached over https must not send passwords over plain http.
-    fn safe_realm(&self, realm: &str) -> Result<Url, Error> {
-        let url = self.endpoint.base.join(realm).ok();
-        let is_safe = |url: &Url| {
-            url.scheme() == "https"
-                || url.scheme() == "http" && self.endpoint.base.scheme() == "http"
-        };
-        url.filter(is_safe).ok_or_else(|| Error::Base {
-            message: format!(
-                "{} wants a token from the unsafe address `{realm}`",
-                self.endpoint.host()
-            ),
-            help: Some("the address of a token server should begin with https://".to_owned()),
-        })
     }
 }
 
-enum SendError {
+/// Why a question has no answer.
+pub(super) enum SendError {
+    /// The host did not answer.
     Transport(reqwest::Error),
+    /// It sent us somewhere that is not gone to.
     Redirect(String),
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: Option<String>,
-    access_token: Option<String>,
-}
-
-/// How often and how long something is tried again.
-#[derive(Debug)]
-pub(crate) struct Patience {
-    tries: u32,
-    pause: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            tries: 4,
-            pause: Duration::from_millis(250),
-        }
-    }
-}
-
-impl Patience {
-    const LONGEST: Duration = Duration::from_mins(1);
-
-    /// Waits before the next try. `None` means that there is none.
-    pub(crate) fn wait(
-        &mut self,
-        asked: Option<Duration>,
-        cancel: &Cancel,
-    ) -> Result<Option<()>, Error> {
-        if self.tries == 0 || asked.is_some_and(|asked| asked > Self::LONGEST) {
-            return Ok(None);
-        }
-        self.tries -= 1;
-        let until = std::time::Instant::now() + asked.unwrap_or(self.pause).max(self.pause);
-        self.pause *= 2;
-        while std::time::Instant::now() < until {
-            if cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(Some(()))
-    }
-}
-
-pub(crate) fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-}
-
-/// The seconds of `Retry-After`; registries do not send its other form, a date.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
-}
-
-fn basic(account: &Account) -> String {
-    use base64::Engine as _;
-    let pair = format!("{}:{}", account.username, account.password.expose_secret());
-    format!(
-        "Basic {}",
-        base64::engine::general_purpose::STANDARD.encode(pair)
-    )
-}
-
-fn sensitive_basic(account: &Account) -> Result<HeaderValue, Error> {
-    let value = HeaderValue::try_from(basic(account));
-    let mut value = value.map_err(|error| Error::Internal(error.to_string()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Without a process-wide provider rustls panics at the first connection.

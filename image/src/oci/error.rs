@@ -12,6 +12,11 @@ use crate::error::Error;
 const MOST_BODY: u64 = 64 << 10;
 const MOST_TEXT: usize = 300;
 
+/// How an account is given.
+pub(super) const ACCOUNT_HELP: &str = "give an account with `Username` and `Password` in the \
+     definition's header, or with SINGULARITY_DOCKER_USERNAME and SINGULARITY_DOCKER_PASSWORD in \
+     the environment";
+
 /// What was asked for, where and as whom.
 pub(super) struct Question<'a> {
     pub(super) host: &'a str,
@@ -55,12 +60,10 @@ impl Question<'_> {
                     "account `{username}` from {source} was used; check its password and rights"
                 )
             }
-            None => {
-                "no account was used; either the image does not exist or it is private: give an \
-                     account with `Username` and `Password` in the definition's header, or with \
-                     SINGULARITY_DOCKER_USERNAME and SINGULARITY_DOCKER_PASSWORD in the environment"
-                    .to_owned()
-            }
+            None => format!(
+                "no account was used; either the image does not exist or it is private: \
+                 {ACCOUNT_HELP}"
+            ),
         }
     }
 
@@ -115,7 +118,7 @@ struct BodyError {
 }
 
 /// What the registry gave as its reason, ready to follow a sentence.
-fn said(response: Response) -> String {
+pub(super) fn said(response: Response) -> String {
     let mut body = Vec::new();
     if response.take(MOST_BODY).read_to_end(&mut body).is_err() {
         return String::new();

@@ -14,9 +14,10 @@ use super::client::{Ask, Client};
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::endpoint::{Role, endpoints};
-use super::manifest::{self, ACCEPTED, Descriptor, Document, Manifest, Unusable};
+use super::manifest::{self, ACCEPTED, Config, Descriptor, Document, Manifest, Unusable};
 use super::platform::Platform;
 use super::reference::{Reference, Version};
+use super::schema1;
 use crate::engine::{Cancel, Event, Progress};
 use crate::error::Error;
 use crate::metadata::OciConfig;
@@ -73,8 +74,9 @@ pub fn fetch(
     events: &(dyn Fn(Event<'_>) + Sync),
     cancel: &Cancel,
 ) -> Result<FetchedImage, Error> {
-    let fetch = |client: &Client<'_>| fetch_from(client, wanted, events);
-    from_first_endpoint(wanted, events, cancel, &fetch)
+    from_any(wanted, events, cancel, |client| {
+        fetch_from(client, wanted, events)
+    })
 }
 
 /// The digest of the manifest that the image has now, for its platform.
@@ -83,20 +85,26 @@ pub fn resolve(
     events: &(dyn Fn(Event<'_>) + Sync),
     cancel: &Cancel,
 ) -> Result<Digest, Error> {
-    let resolve = |client: &Client<'_>| find_manifest(client, wanted).map(|(digest, _)| digest);
-    from_first_endpoint(wanted, events, cancel, &resolve)
+    from_any(wanted, events, cancel, |client| {
+        find_manifest(client, wanted).map(|(digest, _)| digest)
+    })
 }
 
-fn from_first_endpoint<T>(
+/// Asks the mirrors and the registry until one of them has it.
+pub(super) fn from_any<T>(
     wanted: &Fetch<'_>,
     events: &(dyn Fn(Event<'_>) + Sync),
     cancel: &Cancel,
-    take: &dyn Fn(&Client<'_>) -> Result<T, Error>,
+    take: impl Fn(&Client<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut mirror_failure = None;
+    let found = wanted.accounts.find(wanted.reference);
+    for problem in &found.problems {
+        events(Event::Warning(problem));
+    }
     for endpoint in endpoints(wanted.registries, wanted.reference)? {
         let (host, role) = (endpoint.host(), endpoint.role);
-        let account = wanted.accounts.for_registry(wanted.reference.registry());
+        let account = found.account.clone();
         let client = Client::new(endpoint, wanted.reference.repository(), account, cancel)?;
         match take(&client) {
             Ok(image) => return Ok(image),
@@ -163,13 +171,16 @@ fn fetch_from(
 }
 
 /// Follows indexes down to the manifest of the platform.
-fn find_manifest(client: &Client<'_>, wanted: &Fetch<'_>) -> Result<(Digest, Manifest), Error> {
+pub(super) fn find_manifest(
+    client: &Client<'_>,
+    wanted: &Fetch<'_>,
+) -> Result<(Digest, Manifest), Error> {
     let mut version = wanted.reference.version().clone();
     for _ in 0..MOST_NESTING {
         let (digest, json) = get_manifest(client, &version)?;
         let document = manifest::parse(&json);
         match document.map_err(|error| unusable(wanted.reference, &error))? {
-            Document::Image(manifest) => return Ok((digest, manifest)),
+            Document::Image(manifest) => return Ok((digest, *manifest)),
             Document::Index(entries) => {
                 let chosen = manifest::choose(&entries, wanted.platform);
                 let chosen = chosen.map_err(|error| unusable(wanted.reference, &error))?;
@@ -199,7 +210,10 @@ fn get_manifest(client: &Client<'_>, version: &Version) -> Result<(Digest, Vec<u
     if json.len() as u64 > MOST_MANIFEST {
         return Err(client.nonsense(&path, "a manifest of more than 8 MiB"));
     }
-    let digest = Digest::of(&json);
+    let digest = match schema1::payload(&json) {
+        Some(payload) => Digest::of(&payload),
+        None => Digest::of(&json),
+    };
     match version {
         Version::Digest(asked) if *asked != digest => {
             Err(client.nonsense(&path, &format!("content with the digest {digest}")))
@@ -208,8 +222,12 @@ fn get_manifest(client: &Client<'_>, version: &Version) -> Result<(Digest, Vec<u
     }
 }
 
-fn fetch_config(client: &Client<'_>, cache: &Cache, config: &Descriptor) -> Result<Vec<u8>, Error> {
-    if config.size > MOST_CONFIG {
+fn fetch_config(client: &Client<'_>, cache: &Cache, config: &Config) -> Result<Vec<u8>, Error> {
+    let config = match config {
+        Config::Blob(config) => config,
+        Config::Inline(json) => return Ok(json.clone()),
+    };
+    if config.size.is_some_and(|size| size > MOST_CONFIG) {
         return Err(client.nonsense("the configuration", "one of more than 8 MiB"));
     }
     let path = blob::download(client, cache, config, &|_| {})?;
@@ -289,7 +307,7 @@ impl Line {
     }
 }
 
-fn fetch_layer(
+pub(super) fn fetch_layer(
     client: &Client<'_>,
     cache: &Cache,
     layer: &Descriptor,
@@ -300,19 +318,23 @@ fn fetch_layer(
         events(Event::Progress(Progress {
             step: &step,
             done,
-            total: Some(layer.size),
+            total: layer.size,
         }));
     };
     let path = blob::download(client, cache, layer, &report)?;
-    report(layer.size);
+    report(layer.size.unwrap_or_default());
     Ok(path)
 }
 
-fn unusable(reference: &Reference, error: &Unusable) -> Error {
+pub(super) fn unusable(reference: &Reference, error: &Unusable) -> Error {
     let help = match error {
         Unusable::NoPlatform { .. } => Some("choose an image that exists for this machine"),
+        Unusable::NotSif(_) => Some("images of docker, podman or buildah are `Bootstrap: docker`"),
+        Unusable::NotAnImage(kinds) if kinds.contains(".sif.") => {
+            Some("SIF images of a registry are `Bootstrap: oras`")
+        }
         Unusable::NotAnImage(_) => Some("an image made with docker, podman or buildah is needed"),
-        _ => None,
+        Unusable::Invalid(_) => None,
     };
     Error::Base {
         message: format!("{reference}: {error}"),

@@ -1,9 +1,17 @@
 //! What a registry says an image consists of, in all the forms registries say it.
 
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::digest::Digest;
 use super::platform::{Described, Platform};
+use super::schema1;
+
+/// The annotation with the name of an image in a layout.
+const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Everything that is asked for; the schema 1 forms are left out, so registries convert if they can.
 pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
@@ -15,7 +23,7 @@ pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
 #[derive(Debug)]
 pub(super) enum Document {
     /// One image.
-    Image(Manifest),
+    Image(Box<Manifest>),
     /// A choice of images.
     Index(Vec<Descriptor>),
 }
@@ -23,9 +31,17 @@ pub(super) enum Document {
 /// What one image consists of.
 #[derive(Debug)]
 pub(super) struct Manifest {
-    pub(super) config: Descriptor,
+    pub(super) config: Config,
     /// Lowest first.
     pub(super) layers: Vec<Descriptor>,
+}
+
+/// Where the configuration of an image is.
+#[derive(Debug)]
+pub(super) enum Config {
+    Blob(Descriptor),
+    /// In the manifest itself, as schema 1 has it.
+    Inline(Vec<u8>),
 }
 
 /// Content in a registry.
@@ -33,8 +49,15 @@ pub(super) struct Manifest {
 pub(super) struct Descriptor {
     pub(super) media_type: String,
     pub(super) digest: Digest,
-    pub(super) size: u64,
-    platform: Option<Described>,
+    /// `None` only in schema 1, which does not tell it.
+    pub(super) size: Option<u64>,
+    /// The content itself, when it is small.
+    pub(super) data: Option<Vec<u8>>,
+    /// Other places that have it: foreign layers are not pushed to registries.
+    pub(super) urls: Vec<String>,
+    /// Its name in an image layout.
+    pub(super) name: Option<String>,
+    pub(super) platform: Option<Described>,
 }
 
 /// Why a document is not an image that can be used.
@@ -42,12 +65,10 @@ pub(super) struct Descriptor {
 pub(super) enum Unusable {
     #[error("manifest is not valid: {0}")]
     Invalid(String),
-    #[error(
-        "image has a schema 1 manifest, which is not supported; push it again with a current tool"
-    )]
-    Schema1,
     #[error("no extractable layers found in this image; its layers are of type {0}")]
     NotAnImage(String),
+    #[error("it is no SIF image, which has one layer; its layers are of type {0}")]
+    NotSif(String),
     #[error("no image for {wanted} found; there are images for {present}")]
     NoPlatform { wanted: String, present: String },
 }
@@ -71,7 +92,13 @@ struct RawDescriptor {
     #[serde(default)]
     size: u64,
     #[serde(default)]
-    platform: Option<Described>,
+    pub(super) platform: Option<Described>,
+    #[serde(default)]
+    data: Option<String>,
+    #[serde(default)]
+    urls: Option<Vec<String>>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 /// Reads a manifest or an index; the media type in the body may be missing.
@@ -83,7 +110,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Document, Unusable> {
         .as_deref()
         .is_some_and(|kind| kind.contains("manifest.v1+"));
     if raw.schema_version == Some(1) || is_signed && raw.config.is_none() {
-        return Err(Unusable::Schema1);
+        return schema1::parse(json).map(|manifest| Document::Image(Box::new(manifest)));
     }
     if let Some(manifests) = raw.manifests {
         return descriptors(manifests).map(Document::Index);
@@ -94,10 +121,10 @@ pub(super) fn parse(json: &[u8]) -> Result<Document, Unusable> {
         ));
     };
     let manifest = Manifest {
-        config: descriptor(config)?,
+        config: Config::Blob(descriptor(config)?),
         layers: descriptors(layers)?,
     };
-    Ok(Document::Image(manifest))
+    Ok(Document::Image(Box::new(manifest)))
 }
 
 /// Finds the entry of an index that fits a platform best: the first that matches.
@@ -123,20 +150,40 @@ pub(super) fn choose<'a>(
     if let Some(nested) = images.find(|entry| entry.is_index() && entry.platform.is_none()) {
         return Ok(nested);
     }
-    let present = entries
-        .iter()
-        .filter(is_image)
-        .filter_map(|entry| entry.platform.as_ref());
+    Err(Unusable::NoPlatform {
+        wanted: platform.to_string(),
+        present: platforms(entries),
+    })
+}
+
+fn platforms(entries: &[Descriptor]) -> String {
+    let present = entries.iter().filter_map(|entry| entry.platform.as_ref());
+    let present = present.filter(|platform| !platform.is_attestation());
     let present: Vec<String> = present.map(ToString::to_string).collect();
-    let present = if present.is_empty() {
+    if present.is_empty() {
         "no platform".to_owned()
     } else {
         present.join(", ")
-    };
-    Err(Unusable::NoPlatform {
-        wanted: platform.to_string(),
-        present,
-    })
+    }
+}
+
+/// Says in a few words what a document is, or why it is no image for a platform.
+pub(super) fn describe(json: &[u8], platform: &Platform) -> Result<String, Unusable> {
+    match parse(json)? {
+        Document::Image(manifest) => {
+            let layers = manifest.extractable_layers()?;
+            let size: u64 = layers.iter().filter_map(|layer| layer.size).sum();
+            let layers = match layers.len() {
+                1 => "1 layer".to_owned(),
+                count => format!("{count} layers"),
+            };
+            Ok(format!("{layers}, {size} bytes"))
+        }
+        Document::Index(entries) => {
+            choose(&entries, platform)?;
+            Ok(format!("images for {}", platforms(&entries)))
+        }
+    }
 }
 
 impl Manifest {
@@ -155,14 +202,30 @@ impl Manifest {
                 .collect();
             return Err(Unusable::NotAnImage(kinds.join(", ")));
         }
-        if layers.is_empty() && !self.config.is_image_config() {
-            return Err(Unusable::NotAnImage(self.config.media_type.clone()));
+        if let Config::Blob(config) = &self.config
+            && layers.is_empty()
+            && !config.is_image_config()
+        {
+            return Err(Unusable::NotAnImage(config.media_type.clone()));
         }
         Ok(layers)
     }
 }
 
 impl Descriptor {
+    /// Content of which nothing but its digest is known.
+    pub(super) fn of(digest: Digest) -> Self {
+        Self {
+            media_type: String::new(),
+            digest,
+            size: None,
+            data: None,
+            urls: Vec::new(),
+            name: None,
+            platform: None,
+        }
+    }
+
     fn is_layer(&self) -> bool {
         let kind = self.media_type.as_str();
         let docker = kind.strip_prefix("application/vnd.docker.image.rootfs.");
@@ -192,18 +255,18 @@ fn descriptors(raw: Vec<RawDescriptor>) -> Result<Vec<Descriptor>, Unusable> {
 }
 
 fn descriptor(raw: RawDescriptor) -> Result<Descriptor, Unusable> {
-    let RawDescriptor {
-        media_type,
-        digest,
-        size,
-        platform,
-    } = raw;
-    let digest = digest.parse().map_err(Unusable::Invalid)?;
+    let digest = raw.digest.parse().map_err(Unusable::Invalid)?;
+    let data = raw.data.map(|data| STANDARD.decode(data)).transpose();
+    let data = data.map_err(|error| Unusable::Invalid(format!("data of {digest}: {error}")))?;
+    let name = raw.annotations.as_ref().and_then(|it| it.get(NAME));
     Ok(Descriptor {
-        media_type,
+        media_type: raw.media_type,
+        size: Some(raw.size),
+        data,
+        urls: raw.urls.unwrap_or_default(),
+        name: name.and_then(|name| name.as_str()).map(str::to_owned),
+        platform: raw.platform,
         digest,
-        size,
-        platform,
     })
 }
 
@@ -234,7 +297,7 @@ mod tests {
                 "layers":[{{"mediaType":"{layer_type}","digest":"{DIGEST}","size":1}}]}}"#
         );
         match parse(json.as_bytes()).unwrap() {
-            Document::Image(manifest) => manifest,
+            Document::Image(manifest) => *manifest,
             Document::Index(_) => panic!("not an image"),
         }
     }
@@ -247,10 +310,13 @@ mod tests {
             r#""size":3,"platform":{"os":"linux","architecture":"amd64"}"#,
         ]);
 
-        assert_eq!(choose(&entries, &"amd64".parse().unwrap()).unwrap().size, 3);
+        assert_eq!(
+            choose(&entries, &"amd64".parse().unwrap()).unwrap().size,
+            Some(3)
+        );
         assert_eq!(
             choose(&entries, &"aarch64".parse().unwrap()).unwrap().size,
-            2
+            Some(2)
         );
         let error = choose(&entries, &"riscv64".parse().unwrap())
             .unwrap_err()
@@ -262,7 +328,10 @@ mod tests {
     fn an_index_in_an_index_is_looked_into() {
         let entries = index(&[r#""mediaType":"application/vnd.oci.image.index.v1+json","size":7"#]);
 
-        assert_eq!(choose(&entries, &"s390x".parse().unwrap()).unwrap().size, 7);
+        assert_eq!(
+            choose(&entries, &"s390x".parse().unwrap()).unwrap().size,
+            Some(7)
+        );
     }
 
     #[test]
@@ -290,9 +359,10 @@ mod tests {
     }
 
     #[test]
-    fn schema_1_is_refused_with_a_reason() {
-        let json = br#"{"schemaVersion":1,"name":"a","fsLayers":[],"history":[]}"#;
+    fn small_content_may_be_in_its_descriptor() {
+        let entries = index(&[r#""size":2,"data":"e30=","urls":["https://a/b"]"#]);
 
-        assert_eq!(parse(json).unwrap_err(), Unusable::Schema1);
+        assert_eq!(entries[0].data.as_deref(), Some(&b"{}"[..]));
+        assert_eq!(entries[0].urls, ["https://a/b"]);
     }
 }

@@ -6,30 +6,50 @@
 //! See the OCI distribution specification and the registry token authentication specification.
 
 mod accounts;
+mod archive;
+mod artifact;
 mod blob;
 mod cache;
 mod challenge;
+pub mod check;
 mod client;
 mod config;
+mod daemon;
 mod digest;
 mod endpoint;
 mod error;
 mod fetch;
+mod helper;
+mod layout;
+mod login;
 mod manifest;
+mod patience;
 mod platform;
 mod reference;
+mod saved;
+mod schema1;
+mod stored;
+mod transport;
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
 pub use accounts::{Accounts, HeaderAccount};
-pub(crate) use client::{Patience, install_tls, is_passing};
+pub use archive::{Archive, Surroundings};
+pub use artifact::{FetchedSif, fetch_sif};
+pub use check::{Check, Checked, check};
+pub(crate) use client::install_tls;
 pub use config::ImageConfig;
+pub use daemon::save_from_engine;
 pub use digest::Digest;
 pub use fetch::{Fetch, FetchedImage, LayerBlob, fetch, resolve};
+pub use layout::{Which, open_layout};
+pub(crate) use patience::{Patience, is_passing};
 pub use platform::Platform;
 pub use reference::{Reference, ReferenceError, Version};
+pub use saved::open_saved;
+pub use stored::{LayerReader, Store, StoredImage, StoredLayer};
 
 /// How registries are reached.
 #[derive(Debug, Clone, Default)]
@@ -45,4 +65,6 @@ pub struct Registries {
 pub struct Credentials {
     /// User name and password from the command line or the environment.
     pub account: Option<(String, SecretString)>,
+    /// Where they come from, in words that follow "from"; for messages.
+    pub source: Option<String>,
 }

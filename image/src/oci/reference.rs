@@ -91,6 +91,13 @@ impl fmt::Display for Reference {
     }
 }
 
+impl Version {
+    /// Whether it names content, and not what a tag points to now.
+    pub(super) fn is_digest(&self) -> bool {
+        matches!(self, Self::Digest(_))
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,7 +129,7 @@ fn names_registry(name: &str, registry: &str) -> bool {
 }
 
 fn without_scheme(text: &str) -> &str {
-    let schemes = ["docker://", "http://", "https://"];
+    let schemes = ["docker://", "oras://", "http://", "https://"];
     schemes
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme))
