@@ -60,12 +60,15 @@ pub(super) struct Piece {
 
 impl Archive {
     /// Reads the table of an archive, compressed or not; `name` is for messages.
-    pub fn open(file: File, name: &str, surroundings: &Surroundings<'_>) -> Result<Self, Error> {
+    pub fn open(
+        mut file: File,
+        name: &str,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Self, Error> {
         let mut head = [0; 4];
         let is_compressed = file.read_exact_at(&mut head, 0).is_ok() && layer::is_compressed(&head);
+        file.rewind().map_err(Error::io("reading", name))?;
         let file = if is_compressed {
-            let mut file = file;
-            file.rewind().map_err(Error::io("reading", name))?;
             copy(
                 &mut layer::decompressed(file).map_err(Error::io("reading", name))?,
                 name,
