@@ -111,7 +111,7 @@ impl Engine {
             cancel,
         };
         let name = image.display().to_string();
-        base::read_tree(&workspace, (&file, &name), bounds, |archive| {
+        base::read_tree((&file, &name), bounds, |archive| {
             take_metadata(archive, tree.path())
         })?;
         of_tree(tree.path())

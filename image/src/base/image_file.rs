@@ -7,7 +7,6 @@ use std::os::unix::fs::FileExt;
 use crate::error::Error;
 use crate::ext3;
 use crate::metadata::OciConfig;
-use crate::sandbox::Workspace;
 use crate::sif::{self, FileSystem, Partition, Sif, SifError};
 use crate::squashfs::{self, Bounds, Part};
 
@@ -18,7 +17,6 @@ const LONGEST_LINE: usize = 64;
 /// Gives the root file system of an image, a file and its name, to `take`; tells the configuration
 /// of the Docker image that it was made from, if any.
 pub(crate) fn read_tree(
-    workspace: &Workspace,
     (file, name): (&File, &str),
     bounds: Bounds<'_>,
     take: impl FnOnce(&mut (dyn Read + Send)) -> Result<(), Error>,
@@ -30,7 +28,7 @@ pub(crate) fn read_tree(
         length: tree.size,
     };
     match tree.kind {
-        Kind::Squashfs => squashfs::read_as_tar(workspace, part, bounds, take)?,
+        Kind::Squashfs => squashfs::read_as_tar(part, bounds, take)?,
         Kind::Ext3 => ext3::read_as_tar(part, bounds.cancel, take)?,
     }
     Ok(config)

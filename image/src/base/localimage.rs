@@ -43,8 +43,7 @@ pub(crate) fn unpack(
         limits: bootstrapper.request.limits,
         cancel: bootstrapper.cancel,
     };
-    let workspace = bootstrapper.workspace;
-    image_file::read_tree(workspace, (file, name), bounds, |archive| {
+    image_file::read_tree((file, name), bounds, |archive| {
         bootstrapper.apply(archive, None)
     })
 }

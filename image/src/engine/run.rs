@@ -54,7 +54,6 @@ fn unpack(image: &Path, workspace: &Workspace, cancel: &Cancel) -> Result<(), Er
         most_bytes: None,
     };
     base::read_tree(
-        workspace,
         (&file, &name),
         Bounds {
             limits: Limits::default(),

@@ -2,13 +2,8 @@
 
 use std::io::{self, Write};
 
-use tar::{EntryType, Header};
-
-use super::inode::Inode;
 use crate::error::Error;
-use crate::layer::push_record;
-
-const BLOCK: usize = 512;
+use crate::layer::header::{self, Entry};
 
 /// Why an archive is not complete.
 #[derive(Debug)]
@@ -25,19 +20,6 @@ impl From<Error> for Failure {
     }
 }
 
-/// A file as it stands in the archive.
-pub(super) struct Entry<'a> {
-    /// Empty for the root directory.
-    pub(super) path: &'a [u8],
-    pub(super) kind: EntryType,
-    pub(super) link: &'a [u8],
-    pub(super) inode: &'a Inode,
-    /// How many bytes follow.
-    pub(super) size: u64,
-    /// The length of a file with holes, whose map precedes its content.
-    pub(super) real_size: Option<u64>,
-}
-
 /// An archive that is being written.
 pub(super) struct Archive<W> {
     out: W,
@@ -49,15 +31,8 @@ impl<W: Write> Archive<W> {
     }
 
     pub(super) fn header(&mut self, entry: &Entry<'_>) -> Result<(), Failure> {
-        let extended = extended(entry);
-        let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::XHeader);
-        header.set_size(extended.len() as u64);
-        header.set_cksum();
-        self.write(header.as_bytes())?;
-        self.write(&extended)?;
-        self.pad(extended.len() as u64)?;
-        self.write(plain(entry).as_bytes())
+        let header = entry.encode().map_err(Error::io("reading", "an image"))?;
+        self.write(&header)
     }
 
     /// A piece of the content of the last entry.
@@ -67,12 +42,11 @@ impl<W: Write> Archive<W> {
 
     /// Fills the last block of a content of that many bytes.
     pub(super) fn pad(&mut self, size: u64) -> Result<(), Failure> {
-        let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
-        self.write(&[0; BLOCK][..(BLOCK - over) % BLOCK])
+        self.write(header::padding(size))
     }
 
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
-        self.write(&[0; 2 * BLOCK])?;
+        self.write(&header::END)?;
         self.out.flush().map_err(nobody_listens)
     }
 }
@@ -80,70 +54,4 @@ impl<W: Write> Archive<W> {
 /// A pipe breaks when its other end is closed, and in no other way.
 fn nobody_listens(_: io::Error) -> Failure {
     Failure::NobodyListens
-}
-
-fn extended(entry: &Entry<'_>) -> Vec<u8> {
-    let mut records = Vec::new();
-    let name = written_name(entry);
-    if let Some(real_size) = entry.real_size {
-        push_record(&mut records, b"GNU.sparse.major", b"1");
-        push_record(&mut records, b"GNU.sparse.minor", b"0");
-        push_record(&mut records, b"GNU.sparse.name", &name);
-        let real_size = real_size.to_string();
-        push_record(&mut records, b"GNU.sparse.realsize", real_size.as_bytes());
-    }
-    push_record(&mut records, b"path", &name);
-    if !entry.link.is_empty() {
-        push_record(&mut records, b"linkpath", entry.link);
-    }
-    // What does not fit the octal fields stands here alone.
-    for (key, value) in [
-        ("uid", entry.inode.uid),
-        ("gid", entry.inode.gid),
-        ("size", entry.size),
-        ("mtime", entry.inode.modified),
-    ] {
-        push_record(&mut records, key.as_bytes(), value.to_string().as_bytes());
-    }
-    for (name, value) in &entry.inode.xattrs {
-        let key = [b"SCHILY.xattr.", name.as_slice()].concat();
-        push_record(&mut records, &key, value);
-    }
-    records
-}
-
-fn written_name(entry: &Entry<'_>) -> Vec<u8> {
-    match entry.path {
-        b"" => b"./".to_vec(),
-        path if entry.kind == EntryType::Directory => [path, b"/"].concat(),
-        path => path.to_vec(),
-    }
-}
-
-fn plain(entry: &Entry<'_>) -> Header {
-    let mut header = Header::new_ustar();
-    let fields = header.as_old_mut();
-    let name = written_name(entry);
-    for (field, value) in [
-        (&mut fields.name, name.as_slice()),
-        (&mut fields.linkname, entry.link),
-    ] {
-        let length = value.len().min(field.len());
-        field[..length].copy_from_slice(&value[..length]);
-    }
-    header.set_entry_type(entry.kind);
-    header.set_mode(entry.inode.mode);
-    header.set_uid(entry.inode.uid);
-    header.set_gid(entry.inode.gid);
-    header.set_mtime(entry.inode.modified);
-    header.set_size(entry.size);
-    if matches!(entry.kind, EntryType::Char | EntryType::Block)
-        && let Some(fields) = header.as_ustar_mut()
-    {
-        let (major, minor) = entry.inode.device();
-        fields.set_device_major(major);
-        fields.set_device_minor(minor);
-    }
-    header.set_cksum();
-    header
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::error::Error;
 use crate::squashfs::Part;
+pub(super) use crate::squashfs::damaged;
 
 const MAGIC: u64 = 0xef53;
 const SUPERBLOCK: u64 = 1024;
@@ -44,7 +45,7 @@ impl<'a> Image<'a> {
     /// Reads the superblock and judges it.
     pub(super) fn open(part: Part<'a>) -> Result<Self, Error> {
         let mut fields = [0; 1024];
-        read_part(part, SUPERBLOCK, &mut fields)?;
+        part.read(SUPERBLOCK, &mut fields)?;
         let field = |offset, size| number(&fields, offset, size);
         if field(0x38, 2) != MAGIC {
             return Err(damaged("it has no superblock"));
@@ -159,7 +160,7 @@ impl<'a> Image<'a> {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        read_part(self.part, offset, buffer)
+        self.part.read(offset, buffer)
     }
 }
 
@@ -180,26 +181,9 @@ fn check_features(incompatible: u64) -> Result<(), Error> {
     }
 }
 
-fn read_part(part: Part<'_>, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
-    let end = offset.checked_add(buffer.len() as u64);
-    if end.is_none_or(|end| end > part.length) {
-        return Err(damaged("it is cut off"));
-    }
-    part.file
-        .read_exact_at(buffer, part.offset + offset)
-        .map_err(Error::io("reading", "an image"))
-}
-
 /// A little-endian number of `size` bytes; what is behind the end is zero.
 pub(super) fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
     let field = bytes.get(offset..).unwrap_or_default();
     let field = field.iter().take(size).rev();
     field.fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-pub(super) fn damaged(how: &str) -> Error {
-    Error::Base {
-        message: format!("image is damaged: {how}"),
-        help: None,
-    }
 }

@@ -15,8 +15,8 @@ pub(super) struct Inode {
     pub(super) kind: Kind,
     /// Permission bits, set-id and sticky bits.
     pub(super) mode: u32,
-    pub(super) uid: u64,
-    pub(super) gid: u64,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
     /// In seconds since 1970.
     pub(super) modified: u64,
     pub(super) links: u64,
@@ -63,8 +63,8 @@ impl Inode {
         Ok(Self {
             kind,
             mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
-            uid: field(0x2, 2) | field(0x78, 2) << 16,
-            gid: field(0x18, 2) | field(0x7a, 2) << 16,
+            uid: owner(field(0x2, 2), field(0x78, 2)),
+            gid: owner(field(0x18, 2), field(0x7a, 2)),
             modified: modified(&bytes),
             links: field(0x1a, 2),
             size: field(0x4, 4) | high,
@@ -82,6 +82,10 @@ impl Inode {
             (old, _) => (old >> 8 & 0xff, old & 0xff),
         }
     }
+}
+
+fn owner(low: u64, high: u64) -> u32 {
+    u32::try_from(low | high << 16).unwrap_or_default()
 }
 
 /// Zero means before 1970 or unknown.

@@ -5,13 +5,14 @@ use std::io::Write;
 
 use tar::EntryType;
 
-use super::archive::{Archive, Entry, Failure};
+use super::archive::{Archive, Failure};
 use super::blocks::{self, Run};
 use super::directory;
 use super::image::{Image, damaged};
 use super::inode::{Inode, Kind};
 use crate::engine::Cancel;
 use crate::error::Error;
+use crate::layer::header::{Entry, sparse_map};
 
 const ROOT: u32 = 2;
 /// No file system lets a path become longer than this many names.
@@ -123,13 +124,14 @@ impl<'a, W: Write> Walk<'a, W> {
         inode: &Inode,
         link: &[u8],
     ) -> Result<(), Failure> {
+        let device = match kind {
+            EntryType::Char | EntryType::Block => inode.device(),
+            _ => (0, 0),
+        };
         self.archive.header(&Entry {
-            path,
-            kind,
             link,
-            inode,
-            size: 0,
-            real_size: None,
+            device,
+            ..entry(path, kind, inode)
         })
     }
 
@@ -162,12 +164,9 @@ impl<'a, W: Write> Walk<'a, W> {
         };
         let size = length + map.len() as u64;
         self.archive.header(&Entry {
-            path,
-            kind: EntryType::Regular,
-            link: b"",
-            inode,
             size,
             real_size: (!map.is_empty()).then_some(inode.size),
+            ..entry(path, EntryType::Regular, inode)
         })?;
         self.archive.write(&map)?;
         for (run, (_, length)) in runs.iter().zip(pieces) {
@@ -200,16 +199,20 @@ impl<'a, W: Write> Walk<'a, W> {
     }
 }
 
-/// Version 1.0 of GNU's PAX form: decimal numbers, a line each, in whole blocks.
-fn sparse_map(pieces: &[(u64, u64)], size: u64) -> Vec<u8> {
-    let numbers = pieces.iter().flat_map(|(start, length)| [*start, *length]);
-    let count = pieces.len() as u64 + 1;
-    let numbers = [count].into_iter().chain(numbers).chain([size, 0]);
-    let mut map: Vec<u8> = numbers
-        .flat_map(|number| format!("{number}\n").into_bytes())
-        .collect();
-    map.resize(map.len().next_multiple_of(512), 0);
-    map
+fn entry<'a>(path: &'a [u8], kind: EntryType, inode: &'a Inode) -> Entry<'a> {
+    Entry {
+        path,
+        kind,
+        link: b"",
+        mode: inode.mode,
+        uid: inode.uid,
+        gid: inode.gid,
+        modified: inode.modified,
+        device: (0, 0),
+        xattrs: &inode.xattrs,
+        size: 0,
+        real_size: None,
+    }
 }
 
 fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {

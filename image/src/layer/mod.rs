@@ -13,6 +13,7 @@ mod apply;
 mod archive;
 mod decompress;
 mod error;
+pub(crate) mod header;
 mod ledger;
 mod metadata;
 mod pax;
@@ -26,12 +27,11 @@ pub use apply::{Applied, Naming, Options, apply, put};
 pub(crate) use decompress::{is_compressed, reader as decompressed};
 pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
-pub(crate) use pax::push_record;
 pub use stream::{StreamOptions, TreeSummary, stream_files, stream_tree};
 pub use survey::{Correction, Needs, survey};
 
 /// Extended attributes, name and value.
-type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Attributes that describe the machine or the tool which made a tree, not the image.
 fn is_foreign_xattr(name: &[u8]) -> bool {

@@ -93,7 +93,7 @@ pub(super) fn parse_time(value: &[u8]) -> Option<(i64, u32)> {
 }
 
 /// Adds a record to an extended header. Its length counts its own digits.
-pub(crate) fn push_record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+pub(super) fn push_record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
     while length != rest + length.to_string().len() {

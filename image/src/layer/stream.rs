@@ -9,12 +9,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, OFlags, Statx};
-use tar::{EntryType, Header};
+use tar::EntryType;
 
 use super::error::Error;
 use super::ledger::{Device, DeviceKind, Ledger, Record, status};
-use super::pax::push_record;
-use super::{Xattrs, is_foreign_xattr};
+use super::{Xattrs, header, is_foreign_xattr};
 
 /// How a tree is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -108,7 +107,7 @@ impl<'a, W: Write> Walk<'a, W> {
     }
 
     fn finish(mut self) -> Result<TreeSummary, Error> {
-        let end = self.out.write_all(&[0; 1024]);
+        let end = self.out.write_all(&header::END);
         end.and_then(|()| self.out.flush())
             .map_err(Error::io("packing", b"/"))?;
         Ok(self.summary)
@@ -220,11 +219,9 @@ impl<'a, W: Write> Walk<'a, W> {
         if copied.map_err(Error::io("packing", path))? < size {
             return Err(Error::entry(path, "became shorter while it was packed"));
         }
-        let padding = [0; 512];
-        let rest = usize::try_from((512 - size % 512) % 512).unwrap_or(0);
         self.summary.bytes += size;
         self.out
-            .write_all(&padding[..rest])
+            .write_all(header::padding(size))
             .map_err(Error::io("packing", path))
     }
 
@@ -346,77 +343,26 @@ fn write_entry(
     name: &[u8],
     options: StreamOptions,
 ) -> io::Result<()> {
-    let name = written_name(name, entry.kind);
-    let extended = extended_records(entry, &name);
-    if !extended.is_empty() {
-        let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::XHeader);
-        put_name(&mut header, b"pax");
-        header.set_size(extended.len() as u64);
-        header.set_cksum();
-        out.write_all(header.as_bytes())?;
-        out.write_all(&extended)?;
-        out.write_all(&vec![0; (512 - extended.len() % 512) % 512])?;
-    }
-    out.write_all(header(entry, &name, options)?.as_bytes())
-}
-
-fn header(entry: &Entry<'_>, name: &[u8], options: StreamOptions) -> io::Result<Header> {
     let status = entry.status;
     let owner = entry.record.and_then(|record| record.owner);
     let (uid, gid) = owner.unwrap_or((status.stx_uid, status.stx_gid));
-    let mtime = status
+    let modified = status
         .stx_mtime
         .tv_sec
-        .min(options.latest.unwrap_or(i64::MAX))
-        .max(0);
-    let mut header = Header::new_ustar();
-    put_name(&mut header, name);
-    header.set_entry_type(entry.kind);
-    header.set_mode(u32::from(status.stx_mode) & 0o7777);
-    header.set_uid(u64::from(uid));
-    header.set_gid(u64::from(gid));
-    header.set_mtime(u64::try_from(mtime).unwrap_or(0));
-    header.set_size(entry.size);
-    let device = entry
-        .device
-        .map_or((0, 0), |device| (device.major, device.minor));
-    header.set_device_major(device.0)?;
-    header.set_device_minor(device.1)?;
-    let link = &entry.link[..entry.link.len().min(100)];
-    header.as_old_mut().linkname[..link.len()].copy_from_slice(link);
-    header.set_cksum();
-    Ok(header)
-}
-
-fn put_name(header: &mut Header, name: &[u8]) {
-    let short = &name[..name.len().min(100)];
-    header.as_old_mut().name[..short.len()].copy_from_slice(short);
-}
-
-/// The root is `./`; everything else has its path, folders with a slash.
-fn written_name(name: &[u8], kind: EntryType) -> Vec<u8> {
-    match (name, kind) {
-        (b"", _) => b"./".to_vec(),
-        (path, EntryType::Directory) => [path, b"/"].concat(),
-        (path, _) => path.to_vec(),
-    }
-}
-
-fn extended_records(entry: &Entry<'_>, name: &[u8]) -> Vec<u8> {
-    let mut records = Vec::new();
-    if name.len() > 100 {
-        push_record(&mut records, b"path", name);
-    }
-    if entry.link.len() > 100 {
-        push_record(&mut records, b"linkpath", &entry.link);
-    }
-    for (name, value) in &entry.xattrs {
-        push_record(
-            &mut records,
-            &[b"SCHILY.xattr.", name.as_slice()].concat(),
-            value,
-        );
-    }
-    records
+        .min(options.latest.unwrap_or(i64::MAX));
+    let device = entry.device.map(|device| (device.major, device.minor));
+    let header = header::Entry {
+        path: name,
+        kind: entry.kind,
+        link: &entry.link,
+        mode: u32::from(status.stx_mode) & 0o7777,
+        uid,
+        gid,
+        modified: u64::try_from(modified).unwrap_or(0),
+        device: device.unwrap_or_default(),
+        xattrs: &entry.xattrs,
+        size: entry.size,
+        real_size: None,
+    };
+    out.write_all(&header.encode()?)
 }

@@ -13,7 +13,7 @@ use crate::base;
 use crate::engine::{Cancel, Event, Limits, Settings};
 use crate::error::Error;
 use crate::inside::Task;
-use crate::sandbox::{Namespace, Streams, Workspace};
+use crate::sandbox::{Namespace, Streams};
 use crate::squashfs::Bounds;
 
 const PARTIAL: &str = "partial-";
@@ -45,7 +45,7 @@ pub fn unpack(
     }
     events(Event::Info(&format!("unpacking {}", image.path.display())));
     let partial = Partial::make(&trees)?;
-    fill(image, &partial, settings, cancel)?;
+    fill(image, &partial, cancel)?;
     if image.key()? != key {
         return Err(Error::Base {
             message: format!("{} was changed while it was unpacked", image.path.display()),
@@ -91,16 +91,9 @@ fn lock(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Reads the image in a sandbox and writes its files as the caller's own, which only what reads a
+/// Reads the image and writes its files as the caller's own, which only what reads a
 /// list of files and their content does.
-fn fill(
-    image: &Image,
-    partial: &Partial,
-    settings: &Settings,
-    cancel: &Cancel,
-) -> Result<(), Error> {
-    let namespace = Namespace::new(settings.identity)?;
-    let workspace = Workspace::create(&settings.scratch, &namespace)?;
+fn fill(image: &Image, partial: &Partial, cancel: &Cancel) -> Result<(), Error> {
     let own = Namespace::of_caller()?;
     let file = File::open(&image.path).map_err(Error::io("opening", &image.path))?;
     let name = image.path.display().to_string();
@@ -113,7 +106,7 @@ fn fill(
         limits: Limits::default(),
         cancel,
     };
-    base::read_tree(&workspace, (&file, &name), bounds, |tree| {
+    base::read_tree((&file, &name), bounds, |tree| {
         let streams = Streams {
             input: Some(tree),
             ..Streams::default()

@@ -29,7 +29,7 @@ pub enum Section {
     Setup,
     /// Like `Setup`, but allowed to mount: a bootstrap program of the machine, not a script.
     Bootstrap,
-    /// Like `Setup`: a program of the machine that reads a stranger's image.
+    /// Like `Setup`: a program of the machine that works on a file of an image.
     Unpack,
     /// In the root file system.
     Post,

@@ -1,27 +1,27 @@
-//! Packs a tree into a squashfs file, and reads one with a program of squashfs-tools-ng.
+//! Packs a tree into a squashfs file, and reads the tree of one.
 
+mod device;
+mod format;
 mod packing;
+mod pool;
+mod reader;
+mod superblock;
 pub mod writer;
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
 
-use tempfile::NamedTempFile;
-
 pub use self::packing::Packing;
+pub use self::reader::read_as_tar;
 use crate::cancellable::Cancellable;
 use crate::engine::{Cancel, Limits};
 use crate::error::Error;
 use crate::inside::Task;
-use crate::sandbox::{
-    Namespace, Network, Output, ScriptRun, Section, Streams, Workspace, run_script,
-};
-
-const PACKAGE: &str = "install the Debian package squashfs-tools-ng";
+use crate::sandbox::{Namespace, Output, Streams};
 
 /// A packed tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn clamp(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
-/// A squashfs in a file.
+/// A file system in a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Part<'a> {
     /// The file.
@@ -108,6 +108,22 @@ pub struct Part<'a> {
     pub offset: u64,
     /// How long it is.
     pub length: u64,
+}
+
+impl Part<'_> {
+    /// Fills the buffer from a place in the part on.
+    pub(crate) fn read(&self, at: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        let end = at.checked_add(buffer.len() as u64);
+        if end.is_none_or(|end| end > self.length) {
+            return Err(damaged("it is cut off"));
+        }
+        self.file
+            .read_exact_at(buffer, self.offset.saturating_add(at))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => damaged("it is cut off"),
+                _ => Error::io("reading", "an image")(error),
+            })
+    }
 }
 
 /// What surrounds the reading of an image.
@@ -119,107 +135,22 @@ pub struct Bounds<'a> {
     pub cancel: &'a Cancel,
 }
 
-/// Reads a squashfs; `take` gets it as an uncompressed tar archive, root directory included.
-///
-/// # Security
-/// The image may be a stranger's and the program that reads it is large, so it runs in the sandbox
-/// and sees the image alone.
-pub fn read_as_tar<T>(
-    workspace: &Workspace,
-    image: Part<'_>,
-    bounds: Bounds<'_>,
-    take: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let copy = copy_for_sandbox(workspace, image)?;
-    let run = reader(&copy, bounds);
-    let stop = bounds.cancel.part();
-    let (mut archive, mut writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
-    let (taken, ended) = thread::scope(|scope| {
-        let reading = scope.spawn(|| {
-            let mut pass_on = |bytes: &[u8]| {
-                if writer.write_all(bytes).is_err() {
-                    stop.cancel();
-                }
-            };
-            let ended = run_script(workspace, &run, &mut pass_on, &stop);
-            drop(writer);
-            ended
-        });
-        let taken = take(&mut archive).and_then(|taken| {
-            io::copy(&mut archive, &mut io::sink())
-                .map(|_| taken)
-                .map_err(Error::io("reading", "an image"))
-        });
-        // What is still reading learns that nobody listens any more.
-        drop(archive);
-        (taken, reading.join())
-    });
-    let ended = ended.map_err(|_| Error::Internal("reading an image panicked".to_owned()))?;
-    verdict(taken, ended)
-}
-
-/// The copy lies in the build's own `/tmp` until it is dropped.
-fn copy_for_sandbox(workspace: &Workspace, image: Part<'_>) -> Result<NamedTempFile, Error> {
-    let folder = workspace.tmp();
-    let mut copy =
-        NamedTempFile::new_in(&folder).map_err(Error::io("creating a file in", &folder))?;
-    let mut source = image.file;
-    let copied = source
-        .seek(SeekFrom::Start(image.offset))
-        .and_then(|_| io::copy(&mut source.take(image.length), copy.as_file_mut()))
-        .map_err(Error::io("copying an image to", copy.path()))?;
-    if copied < image.length {
-        return Err(damaged(&format!(
-            "is cut off: {copied} of {} bytes are there",
-            image.length
-        )));
-    }
-    // Root of the sandbox is somebody else when root of the machine builds.
-    copy.as_file()
-        .set_permissions(Permissions::from_mode(0o644))
-        .map_err(Error::io("changing the mode of", copy.path()))?;
-    Ok(copy)
-}
-
-fn reader(copy: &NamedTempFile, bounds: Bounds) -> ScriptRun<'static> {
-    let name = copy.path().file_name().unwrap_or_default();
-    // What it complains about must not get into the archive.
-    let script = "exec sqfs2tar --root-becomes . \"$0\" 2>/dev/null";
-    let path = format!("/tmp/{}", name.to_string_lossy());
-    ScriptRun {
-        section: Section::Unpack,
-        command: ["/bin/sh", "-c", script, &path].map(str::to_owned).to_vec(),
-        body: None,
-        environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-        context: None,
-        network: Network::None,
-        limits: bounds.limits,
-    }
-}
-
-/// An archive that breaks off must not look like one that ends.
-fn verdict<T>(taken: Result<T, Error>, ended: Result<(), Error>) -> Result<T, Error> {
-    const NOT_FOUND: i32 = 127;
-    match (taken, ended) {
-        (taken, Ok(())) => taken,
-        (_, Err(Error::Script { status, .. })) if status == NOT_FOUND => {
-            Err(not_installed("sqfs2tar", &io::ErrorKind::NotFound.into()))
-        }
-        (_, Err(Error::Script { .. })) => Err(damaged("is damaged")),
-        (Err(error), Err(Error::Cancelled)) | (_, Err(error)) => Err(error),
-    }
-}
-
-fn damaged(how: &str) -> Error {
+/// An image that cannot be read because it is not as it should be.
+pub(crate) fn damaged(how: &str) -> Error {
     Error::Base {
-        message: format!("image {how}"),
+        message: format!("image is damaged: {how}"),
         help: None,
     }
 }
 
-fn not_installed(program: &str, error: &io::Error) -> Error {
-    Error::Machine {
-        message: format!("{program} cannot be run: {error}"),
-        help: Some(PACKAGE.to_owned()),
+/// An image of a form that is not read here.
+fn unreadable(what: &str) -> Error {
+    Error::Base {
+        message: format!("image is {what}, which is not read"),
+        help: Some(
+            "images are squashfs 4.0, compressed with gzip, zstd, xz or lz4; unpack it with \
+             unsquashfs and build on the folder"
+                .to_owned(),
+        ),
     }
 }

@@ -1,5 +1,5 @@
 //! Scripts and tasks in real namespaces. Run as root or as an ordinary user; needs the Debian
-//! packages busybox-static and squashfs-tools-ng.
+//! package busybox-static.
 
 #![expect(
     clippy::unwrap_used,

@@ -6,9 +6,9 @@ use std::io::{self, BufReader, Read, Take};
 
 use tar::{EntryType, Header};
 
-use super::device::Device;
 use super::error::Error;
 use super::pax::Records;
+use crate::squashfs::device::Device;
 
 const BLOCK: u64 = 512;
 /// Linux has no larger files.

@@ -4,6 +4,7 @@ use libdeflater::{CompressionLvl, Compressor as Deflate};
 use zstd::bulk::Compressor as Zstd;
 
 use super::error::Error;
+use crate::squashfs::format::compressor;
 
 /// How everything in an image is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,8 @@ impl Compression {
     /// The compressor's number in the superblock.
     pub(super) fn id(self) -> u16 {
         match self {
-            Self::Gzip { .. } => 1,
-            Self::Zstd { .. } => 6,
+            Self::Gzip { .. } => compressor::GZIP,
+            Self::Zstd { .. } => compressor::ZSTD,
         }
     }
 
@@ -60,6 +61,12 @@ impl Compression {
     }
 }
 
+/// A block as it is stored.
+pub(super) struct Stored {
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_compressed: bool,
+}
+
 /// A compressor with its working memory.
 pub(super) enum Codec {
     Gzip(Deflate),
@@ -67,6 +74,20 @@ pub(super) enum Codec {
 }
 
 impl Codec {
+    /// A block as it is stored.
+    pub(super) fn store(&mut self, block: Vec<u8>) -> Stored {
+        match self.compress(&block) {
+            Some(bytes) => Stored {
+                bytes,
+                is_compressed: true,
+            },
+            None => Stored {
+                bytes: block,
+                is_compressed: false,
+            },
+        }
+    }
+
     /// The compressed form, or nothing when it is not smaller.
     pub(super) fn compress(&mut self, block: &[u8]) -> Option<Vec<u8>> {
         let mut compressed = vec![0; block.len().checked_sub(1)?];

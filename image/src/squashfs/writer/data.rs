@@ -6,17 +6,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Seek, Write};
-use std::{mem, thread};
+use std::mem;
 
 use sha2::{Digest, Sha256};
 
 use super::Options;
+use super::codec::{Compression, Stored};
 use super::error::Error;
 use super::output::Output;
-use super::pool::{Pool, Ticket};
+use crate::squashfs::format::BLOCK_UNCOMPRESSED;
+use crate::squashfs::pool::{self, Pool, Ticket};
 
-/// Size of a block that is not compressed.
-const UNCOMPRESSED: u32 = 1 << 24;
 /// Files up to this size are compared with those before them before anything is written.
 const LARGEST_COMPARED: u64 = 16 << 20;
 /// Memory of all blocks on their way through the pool.
@@ -73,8 +73,8 @@ enum Destination {
 /// Stores files while their blocks are compressed on other threads.
 pub(super) struct DataWriter<'o, 'w, W> {
     output: &'o mut Output<'w, W>,
-    pool: Pool,
-    in_flight: VecDeque<(Ticket, Destination)>,
+    pool: Pool<Vec<u8>, Stored>,
+    in_flight: VecDeque<(Ticket<Stored>, Destination)>,
     most_in_flight: usize,
     block_size: usize,
     /// Tails that wait until they fill a block.
@@ -86,13 +86,13 @@ pub(super) struct DataWriter<'o, 'w, W> {
 impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
     pub(super) fn start(output: &'o mut Output<'w, W>, options: &Options) -> Result<Self, Error> {
         let threads = match options.threads {
-            0 => thread::available_parallelism().map_or(1, usize::from),
+            0 => pool::cores(),
             threads => threads,
         };
         let block_size = usize::try_from(options.block_size).unwrap_or(usize::MAX);
         Ok(Self {
             output,
-            pool: Pool::start(threads, options.compression)?,
+            pool: start_pool(threads, options.compression)?,
             in_flight: VecDeque::new(),
             most_in_flight: (threads * 8).min(IN_FLIGHT / (2 * block_size)).max(1),
             block_size,
@@ -213,7 +213,7 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
         if self.in_flight.len() >= self.most_in_flight {
             self.write_first()?;
         }
-        let ticket = self.pool.compress(block)?;
+        let ticket = self.pool.submit(block).ok_or(Error::Thread(None))?;
         self.in_flight.push_back((ticket, destination));
         Ok(())
     }
@@ -223,13 +223,13 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
         let Some((ticket, destination)) = self.in_flight.pop_front() else {
             return Ok(());
         };
-        let stored = ticket.wait()?;
+        let stored = ticket.wait().ok_or(Error::Thread(None))?;
         let start = self.output.append(&stored.bytes)?;
         let length = u32::try_from(stored.bytes.len()).map_err(|_| Error::TooLarge("block"))?;
         let size = if stored.is_compressed {
             length
         } else {
-            length | UNCOMPRESSED
+            length | BLOCK_UNCOMPRESSED
         };
 
         match destination {
@@ -244,6 +244,15 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
         }
         Ok(())
     }
+}
+
+fn start_pool(threads: usize, compression: Compression) -> Result<Pool<Vec<u8>, Stored>, Error> {
+    let codecs = (0..threads).map(|_| compression.codec());
+    let codecs: Vec<_> = codecs.collect::<Result<_, _>>()?;
+    let workers = codecs
+        .into_iter()
+        .map(|mut codec| move |block| codec.store(block));
+    Pool::start(workers.collect()).map_err(|source| Error::Thread(Some(source)))
 }
 
 fn digest(blocks: &[Vec<u8>]) -> [u8; 32] {

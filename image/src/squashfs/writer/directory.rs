@@ -6,11 +6,9 @@
 //! one block only.
 
 use super::error::Error;
-use super::inode::Kind;
-use super::metadata::{self, MetadataWriter, Position};
+use super::metadata::MetadataWriter;
+use crate::squashfs::format::{Kind, LONGEST_RUN, METADATA_BLOCK, Position};
 
-/// Most entries behind one header.
-const LONGEST_RUN: u32 = 256;
 const HEADER: usize = 12;
 
 /// A name in a folder.
@@ -73,7 +71,7 @@ pub(super) fn write<'t>(
     if let Some(last) = run {
         listing.append(table, &last)?;
     }
-    if usize::try_from(listing.size).is_ok_and(|size| size <= metadata::BLOCK) {
+    if usize::try_from(listing.size).is_ok_and(|size| size <= METADATA_BLOCK) {
         listing.index.clear(); // a short list is read as a whole
     }
     Ok(listing)
@@ -129,7 +127,7 @@ impl<'t> Run<'t> {
         self.count < LONGEST_RUN
             && child.inode.block == self.first.inode.block
             && self.distance(child).is_some()
-            && offset + HEADER + self.entries.len() < metadata::BLOCK
+            && offset + HEADER + self.entries.len() < METADATA_BLOCK
     }
 
     fn add(&mut self, child: &Child<'_>) {

@@ -8,11 +8,7 @@ use super::directory::Listing;
 use super::error::Error;
 use super::tree::Attributes;
 use super::xattr::SetId;
-
-const NO_FRAGMENT: u32 = u32::MAX;
-const EXTENDED: u16 = 7;
-/// A folder's size counts `.` and `..`, which are not in its list.
-const DOTS: u32 = 3;
+use crate::squashfs::format::{DOTS, EXTENDED, Kind, NO_ATTRIBUTES, NO_FRAGMENT};
 
 /// What all kinds have.
 pub(super) struct Inode<'t> {
@@ -34,17 +30,6 @@ pub(super) enum Body<'t> {
     Symlink(&'t [u8]),
     Device(u32),
     Fifo,
-}
-
-/// Type of the basic form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Directory = 1,
-    File = 2,
-    Symlink = 3,
-    Block = 4,
-    Character = 5,
-    Fifo = 6,
 }
 
 impl Inode<'_> {
@@ -189,7 +174,7 @@ impl Inode<'_> {
     }
 
     fn attribute_set(&self) -> u32 {
-        self.attributes.set.map_or(SetId::NONE, SetId::number)
+        self.attributes.set.map_or(NO_ATTRIBUTES, SetId::number)
     }
 }
 

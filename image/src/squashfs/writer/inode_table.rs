@@ -8,10 +8,11 @@ use super::directory::{self, Child, Listing};
 use super::error::Error;
 use super::ids::Ids;
 use super::inode::{Body, Inode};
-use super::metadata::{MetadataWriter, Position};
+use super::metadata::MetadataWriter;
 use super::tables::Image;
 use super::tree::{Content, Directory, NodeId};
 use super::walk::Walk;
+use crate::squashfs::format::Position;
 
 /// Both tables, and what the others need to know of them.
 pub(super) struct InodeTable {

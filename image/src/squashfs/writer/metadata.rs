@@ -4,26 +4,7 @@
 //! length and, in its highest bit, whether the block is stored as it is.
 
 use super::codec::Codec;
-
-/// Bytes in a metadata block before compression.
-pub(super) const BLOCK: usize = 8192;
-const UNCOMPRESSED: u16 = 1 << 15;
-
-/// A place in a table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Position {
-    /// Where the stored metadata block begins, relative to the table.
-    pub(super) block: u64,
-    /// Byte in the block before compression.
-    pub(super) offset: u16,
-}
-
-impl Position {
-    /// The 48-bit form in which tables refer to each other.
-    pub(super) fn reference(self) -> u64 {
-        (self.block << 16) | u64::from(self.offset)
-    }
-}
+use crate::squashfs::format::{METADATA_BLOCK, METADATA_UNCOMPRESSED, Position};
 
 /// A table that is being written.
 pub(super) struct MetadataWriter<'c> {
@@ -55,7 +36,7 @@ impl<'c> MetadataWriter<'c> {
     pub(super) fn start(codec: &'c mut Codec) -> Self {
         Self {
             codec,
-            block: Vec::with_capacity(BLOCK),
+            block: Vec::with_capacity(METADATA_BLOCK),
             stored: Vec::new(),
             starts: Vec::new(),
         }
@@ -73,9 +54,9 @@ impl<'c> MetadataWriter<'c> {
     /// Appends bytes, which may reach over the end of a block.
     pub(super) fn write(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let (head, rest) = bytes.split_at(bytes.len().min(BLOCK - self.block.len()));
+            let (head, rest) = bytes.split_at(bytes.len().min(METADATA_BLOCK - self.block.len()));
             self.block.extend_from_slice(head);
-            if self.block.len() == BLOCK {
+            if self.block.len() == METADATA_BLOCK {
                 self.store_block();
             }
             bytes = rest;
@@ -97,7 +78,7 @@ impl<'c> MetadataWriter<'c> {
         let compressed = self.codec.compress(&self.block);
         let (bytes, flag) = match &compressed {
             Some(bytes) => (bytes, 0),
-            None => (&self.block, UNCOMPRESSED),
+            None => (&self.block, METADATA_UNCOMPRESSED),
         };
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         self.stored
@@ -128,7 +109,7 @@ mod tests {
         let mut codec = Compression::Gzip { level: 6 }.codec().unwrap();
         let mut writer = MetadataWriter::start(&mut codec);
 
-        writer.write(&[7; BLOCK]);
+        writer.write(&[7; METADATA_BLOCK]);
         let position = writer.position();
         writer.write(&[7]);
         let table = writer.finish();

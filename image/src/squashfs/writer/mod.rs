@@ -4,8 +4,8 @@
 //!
 //! | part | file | content |
 //! |---|---|---|
-//! | superblock | `superblock` | 96 bytes that say where the rest is |
-//! | data blocks, fragment blocks | `data`, `pool`, `codec` | what regular files hold |
+//! | superblock | [`superblock`](super::superblock) | 96 bytes that say where the rest is |
+//! | data blocks, fragment blocks | `data`, `codec` | what regular files hold |
 //! | inode table | `inode_table`, `inode` | one record for each inode |
 //! | directory table | `directory` | names, and the inodes they lead to |
 //! | fragment, export and id table | `tables`, `ids` | shared blocks; inodes by number; owners |
@@ -18,7 +18,6 @@
 mod archive;
 mod codec;
 mod data;
-mod device;
 mod directory;
 mod error;
 mod ids;
@@ -28,8 +27,6 @@ mod metadata;
 mod output;
 mod path;
 mod pax;
-mod pool;
-mod superblock;
 mod tables;
 mod tree;
 mod walk;
@@ -45,6 +42,8 @@ pub use error::Error;
 use output::Output;
 use tree::{Attributes, Content, Tree};
 use xattr::AttributeSets;
+
+use super::format::BLOCK_SIZES;
 
 /// How an image is written.
 #[derive(Debug, Clone)]
@@ -75,7 +74,7 @@ impl Options {
     /// Whether an image can be written like this.
     pub fn check(&self) -> Result<(), Error> {
         let size = self.block_size;
-        if !size.is_power_of_two() || !(4096..=1 << 20).contains(&size) {
+        if !size.is_power_of_two() || !BLOCK_SIZES.contains(&size) {
             return Err(Error::BlockSize(size));
         }
         self.compression.check()

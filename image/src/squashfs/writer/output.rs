@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::error::Error;
-use super::superblock::{self, Superblock};
+use crate::squashfs::superblock::{self, Superblock};
 
 /// An image's size is a multiple of this: what lies behind the last whole sector of a loop device
 /// cannot be read.

@@ -1,9 +1,7 @@
 //! Which names does a path in a tar stream consist of?
 
 use super::error::Error;
-
-/// Longest name Linux looks up.
-const LONGEST_NAME: usize = 255;
+use crate::squashfs::format::LONGEST_NAME;
 
 /// Splits a path into names. Leading slashes and `.` mean nothing; the root has no names.
 pub(super) fn names(path: &[u8]) -> Result<Vec<&[u8]>, Error> {

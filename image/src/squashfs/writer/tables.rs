@@ -12,9 +12,10 @@ use super::error::Error;
 use super::inode_table;
 use super::metadata::{Metadata, MetadataWriter};
 use super::output::Output;
-use super::superblock::{ABSENT, Superblock};
 use super::tree::Tree;
 use super::xattr::AttributeSets;
+use crate::squashfs::format::ABSENT;
+use crate::squashfs::superblock::Superblock;
 
 /// What the tables describe.
 #[derive(Clone, Copy)]

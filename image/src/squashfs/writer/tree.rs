@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::data::FileId;
-use super::device::Device;
 use super::error::Error;
-use super::inode::Kind;
 use super::path::names;
 use super::xattr::SetId;
-
-/// Longest target Linux follows.
-const LONGEST_TARGET: usize = 4095;
+use crate::squashfs::device::Device;
+use crate::squashfs::format::{Kind, LONGEST_TARGET};
 
 /// Who owns an inode, and what else is the same for all kinds.
 #[derive(Debug, Clone, Copy)]

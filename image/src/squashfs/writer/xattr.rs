@@ -8,18 +8,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::error::Error;
 use super::metadata::MetadataWriter;
-
-/// Name spaces that squashfs knows; a key's number is the place in this list.
-const NAME_SPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+use crate::squashfs::format::NAME_SPACES;
 
 /// A set of attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SetId(u32);
 
 impl SetId {
-    /// How an inode says that it has no attributes.
-    pub(super) const NONE: u32 = u32::MAX;
-
     pub(super) fn number(self) -> u32 {
         self.0
     }

@@ -1,147 +1,26 @@
-//! Do the usual tools read what the squashfs writer writes?
-//!
-//! Needs `unsquashfs` (package squashfs-tools) and `sqfs2tar` (package squashfs-tools-ng).
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Do the usual tools, and our reader, read what the squashfs writer writes?
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Seek, SeekFrom, Write};
-use std::process::Command;
+use std::io::{Cursor, Seek, SeekFrom};
 
-use cooperage_image::squashfs::writer::{Compression, Error, Options, Summary, write_tar};
-use rand::{RngCore, SeedableRng, rngs::StdRng};
-use tar::{Builder, EntryType, Header};
+use cooperage_image::squashfs::writer::{Compression, Error, Options, write_tar};
+use tar::{EntryType, Header};
 
-const TIME: u64 = 1_700_000_000;
-
-/// A tar stream in the making.
-struct Stream(Builder<Vec<u8>>);
-
-impl Stream {
-    fn new() -> Self {
-        Self(Builder::new(Vec::new()))
-    }
-
-    fn folder(self, path: &str) -> Self {
-        self.entry(
-            path,
-            EntryType::Directory,
-            |header| header.set_mode(0o755),
-            &[],
-        )
-    }
-
-    fn file(self, path: &str, content: &[u8]) -> Self {
-        self.entry(path, EntryType::Regular, |_| (), content)
-    }
-
-    fn link(self, path: &str, kind: EntryType, target: &str) -> Self {
-        let change = |header: &mut Header| header.set_link_name_literal(target).unwrap();
-        self.entry(path, kind, change, &[])
-    }
-
-    fn attributes(mut self, records: &[(&str, &[u8])]) -> Self {
-        self.0
-            .append_pax_extensions(records.iter().copied())
-            .unwrap();
-        self
-    }
-
-    fn entry(
-        mut self,
-        path: &str,
-        kind: EntryType,
-        change: impl FnOnce(&mut Header),
-        content: &[u8],
-    ) -> Self {
-        let mut header = Header::new_ustar();
-        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_entry_type(kind);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(TIME);
-        header.set_size(content.len() as u64);
-        change(&mut header);
-        header.set_cksum();
-        self.0.append(&header, content).unwrap();
-        self
-    }
-
-    fn finish(self) -> Vec<u8> {
-        self.0.into_inner().unwrap()
-    }
-}
-
-fn write(tar: &[u8], options: &Options) -> Result<(Vec<u8>, Summary), Error> {
-    let mut image = Cursor::new(Vec::new());
-    let summary = write_tar(tar, &mut image, options)?;
-    Ok((image.into_inner(), summary))
-}
-
-fn image_of(tar: &[u8]) -> Vec<u8> {
-    write(tar, &Options::default()).unwrap().0
-}
-
-/// Standard output of a tool that is given the image as its last argument.
-fn run(tool: &str, arguments: &[&str], image: &[u8]) -> Vec<u8> {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(image).unwrap();
-    let output = Command::new(tool)
-        .args(arguments)
-        .arg(file.path())
-        .env("TZ", "UTC")
-        .output()
-        .unwrap_or_else(|error| panic!("{tool} must be installed for this test: {error}"));
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{tool}: {complaint}");
-    output.stdout
-}
+use crate::stream::{Object, Stream, noise, objects};
+use crate::tools::{image_of, read, unsquashfs, write};
 
 fn listing(image: &[u8]) -> Vec<String> {
-    let text = String::from_utf8(run("unsquashfs", &["-lln"], image)).unwrap();
+    let text = String::from_utf8(unsquashfs(&["-lln"], image, &[])).unwrap();
     text.lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect()
 }
 
-/// What `sqfs2tar` makes of one path.
-#[derive(Debug, Default, PartialEq)]
-struct Extracted {
-    content: Vec<u8>,
-    link: Option<Vec<u8>>,
-    attributes: BTreeMap<String, Vec<u8>>,
-}
-
-fn extract(image: &[u8]) -> BTreeMap<String, Extracted> {
-    let tar = run("sqfs2tar", &[], image);
-    let mut archive = tar::Archive::new(&tar[..]);
-    let mut extracted = BTreeMap::new();
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let mut object = Extracted::default();
-        for record in entry.pax_extensions().unwrap().into_iter().flatten() {
-            let record = record.unwrap();
-            if let Some(name) = record.key().unwrap().strip_prefix("SCHILY.xattr.") {
-                object
-                    .attributes
-                    .insert(name.to_owned(), record.value_bytes().to_vec());
-            }
-        }
-        object.link = entry.link_name_bytes().map(|link| link.to_vec());
-        entry.read_to_end(&mut object.content).unwrap();
-        let path = String::from_utf8_lossy(&entry.path_bytes())
-            .trim_end_matches('/')
-            .to_owned();
-        extracted.insert(path, object);
-    }
-    extracted
-}
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
-    bytes
+fn extract(image: &[u8]) -> BTreeMap<String, Object> {
+    let objects = objects(&read(image).unwrap()).into_iter();
+    objects
+        .map(|(path, object)| (String::from_utf8(path).unwrap(), object))
+        .collect()
 }
 
 #[test]
@@ -203,18 +82,15 @@ fn contents_of_all_sizes_around_a_block_come_back() {
                 block_size,
                 ..Options::default()
             };
-            let files = extract(&write(&tar, &options).unwrap().0);
+            let image = write(&tar, &options).unwrap().0;
+            let content = |path: &str| unsquashfs(&["-cat"], &image, &[path]);
 
-            assert!(files["hole"].content == with_hole, "{options:?}");
+            assert!(content("hole") == with_hole, "{options:?}");
             for size in sizes {
-                assert!(
-                    files[&format!("noise-{size}")].content == noise(2, size),
-                    "{options:?}"
-                );
-                assert!(
-                    files[&format!("zeros-{size}")].content == vec![0; size],
-                    "{options:?}"
-                );
+                let noisy = content(&format!("noise-{size}"));
+                assert!(noisy == noise(2, size), "{options:?}");
+                let zeros = content(&format!("zeros-{size}"));
+                assert!(zeros == vec![0; size], "{options:?}");
             }
         }
     }
@@ -229,9 +105,9 @@ fn extended_attributes_come_back_byte_by_byte() {
         ("SCHILY.xattr.user.bytes", b"\xff=\0"),
     ];
     let tar = Stream::new()
-        .attributes(&attributes)
+        .records(&attributes)
         .file("ping", b"ping")
-        .attributes(&attributes)
+        .records(&attributes)
         .folder("folder")
         .file("plain", b"plain")
         .finish();

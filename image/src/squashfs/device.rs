@@ -12,6 +12,14 @@ impl Device {
     pub(super) fn encode(self) -> u32 {
         (self.minor & 0xff) | ((self.major & 0xfff) << 8) | ((self.minor & 0xfff00) << 12)
     }
+
+    /// The device of that number.
+    pub(super) fn decode(number: u32) -> Self {
+        Self {
+            major: (number >> 8) & 0xfff,
+            minor: (number & 0xff) | ((number >> 12) & 0xfff00),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -20,14 +28,11 @@ mod tests {
 
     #[test]
     fn minor_numbers_above_a_byte_surround_the_major_number() {
-        assert_eq!(Device { major: 1, minor: 3 }.encode(), 0x103);
-        assert_eq!(
-            Device {
-                major: 0x8fe,
-                minor: 0x12345
-            }
-            .encode(),
-            0x1238_fe45
-        );
+        for (major, minor, number) in [(1, 3, 0x103), (0x8fe, 0x12345, 0x1238_fe45)] {
+            let device = Device { major, minor };
+
+            assert_eq!(device.encode(), number);
+            assert_eq!(Device::decode(number), device);
+        }
     }
 }

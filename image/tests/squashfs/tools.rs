@@ -1,0 +1,102 @@
+//! The tools of the tests: ours, and those of squashfs-tools.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use cooperage_image::squashfs::writer::{Error as WriteError, Options, Summary, write_tar};
+use cooperage_image::squashfs::{Bounds, Part, read_as_tar};
+use cooperage_image::{Cancel, Error, Limits};
+use tempfile::NamedTempFile;
+
+/// The image that we write.
+pub(crate) fn write(tar: &[u8], options: &Options) -> Result<(Vec<u8>, Summary), WriteError> {
+    let mut image = Cursor::new(Vec::new());
+    let summary = write_tar(tar, &mut image, options)?;
+    Ok((image.into_inner(), summary))
+}
+
+pub(crate) fn image_of(tar: &[u8]) -> Vec<u8> {
+    write(tar, &Options::default()).unwrap().0
+}
+
+/// What we read.
+pub(crate) fn read(image: &[u8]) -> Result<Vec<u8>, Error> {
+    read_within(image, Limits::default(), &Cancel::default())
+}
+
+pub(crate) fn read_within(image: &[u8], limits: Limits, cancel: &Cancel) -> Result<Vec<u8>, Error> {
+    let file = file_of(image);
+    let part = Part {
+        file: file.as_file(),
+        offset: 0,
+        length: image.len() as u64,
+    };
+    read_part(part, Bounds { limits, cancel })
+}
+
+pub(crate) fn read_part(part: Part<'_>, bounds: Bounds<'_>) -> Result<Vec<u8>, Error> {
+    read_as_tar(part, bounds, |archive| {
+        let mut tar = Vec::new();
+        let read = archive.read_to_end(&mut tar);
+        read.map(|_| tar)
+            .map_err(|error| Error::Internal(error.to_string()))
+    })
+}
+
+/// The image that `sqfstar` writes.
+pub(crate) fn sqfstar(tar: &[u8], options: &[&str]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("image");
+    let mut command = Command::new("sqfstar");
+    command.args(options).arg(&image);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    // It warns of the root, which has no name.
+    command.stderr(Stdio::null());
+    let mut process = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("sqfstar must be installed for this test: {error}"));
+    let mut input = process.stdin.take().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || input.write_all(tar).unwrap());
+        assert!(process.wait().unwrap().success(), "{options:?}");
+    });
+    fs::read(image).unwrap()
+}
+
+/// The image that `mksquashfs` makes of a folder.
+pub(crate) fn mksquashfs(folder: &Path, options: &[&str]) -> Vec<u8> {
+    let output = tempfile::tempdir().unwrap();
+    let image = output.path().join("image");
+    let mut command = Command::new("mksquashfs");
+    command.args([folder, &image]).args(options);
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("mksquashfs must be installed for this test: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{options:?}: {complaint}");
+    fs::read(image).unwrap()
+}
+
+/// What `unsquashfs` says of an image.
+pub(crate) fn unsquashfs(arguments: &[&str], image: &[u8], paths: &[&str]) -> Vec<u8> {
+    let file = file_of(image);
+    let output = Command::new("unsquashfs")
+        .args(arguments)
+        .arg(file.path())
+        .args(paths)
+        .env("TZ", "UTC")
+        .output()
+        .unwrap_or_else(|error| panic!("unsquashfs must be installed for this test: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "unsquashfs: {complaint}");
+    output.stdout
+}
+
+fn file_of(image: &[u8]) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(image).unwrap();
+    file
+}
