@@ -8,6 +8,7 @@ mod image;
 mod parts;
 mod request;
 mod run;
+mod spec;
 mod stage;
 mod stages;
 mod unfold;
@@ -26,6 +27,7 @@ pub use self::image::{BuiltImage, Facts, ImageFile};
 pub use self::parts::{Part, Parts};
 pub(crate) use self::request::passed_on;
 pub use self::request::{Cancel, Context, Limits, Output, Permissions, Request, Settings, Test};
+pub use self::spec::{definition_of_image, definition_of_uri};
 pub(crate) use self::unfold::unfold;
 
 /// Builds images.
@@ -75,6 +77,7 @@ impl Engine {
                 build.run_setup()?;
                 build.copy_files()?;
                 build.run_post()?;
+                build.refresh_libraries()?;
                 build.install_metadata()?;
                 build.run_test()?;
                 stages.add(build);

@@ -3,20 +3,26 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::event::{Event, Phase};
-use super::request::{Context, Request, Settings, Test, clean_environment};
+use super::request::{Context, Output, Permissions, Request, Settings, Test, clean_environment};
 use super::watch::Watch;
 use super::writable;
 use crate::base::{self, Base, Bootstrapper};
-use crate::definition::{App, Definition, FileCopy, FilesFrom, Header, Script, Stage};
+use crate::definition::{
+    App, Bootstrap, Definition, FileCopy, FilesFrom, Header, LocalImage, Script, Stage,
+};
 use crate::error::{Error, FailureKind};
 use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
 use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
-use crate::sandbox::{Namespace, ScriptRun, Section, Streams, Workspace, run_script};
+use crate::sandbox::{Namespace, Network, ScriptRun, Section, Streams, Workspace, run_script};
 
 /// Sources the image's environment, then becomes the command that follows.
 const EXEC: &str = "/.singularity.d/actions/exec";
 const TEST: &str = "/.singularity.d/actions/test";
+
+const LDCONFIG: &str = "/sbin/ldconfig";
+/// What it remembers of the files that it looked at.
+const LDCONFIG_NOTES: &str = "/var/cache/ldconfig/aux-cache";
 
 /// What is to be built, for whom, and who is told of it.
 #[derive(Clone, Copy)]
@@ -65,14 +71,19 @@ impl<'a> StageBuild<'a> {
             ledger: String::new(),
             unpacked: 0,
         };
+        let header = &self.stage.header.bootstrap;
+        let updated = self.updated_sandbox();
         let base = match writable::keep(&mut bootstrapper, self.is_last())? {
             Some(base) => Ok(base),
-            None => base::bootstrap(&mut bootstrapper, &self.stage.header.bootstrap),
+            None => base::bootstrap(&mut bootstrapper, updated.as_ref().unwrap_or(header)),
         };
         self.base = base.map_err(|error| at_base(error, &self.stage.header))?;
         self.ledger = bootstrapper.ledger;
 
         self.order.watch.check()?;
+        if self.order.request.permissions == Permissions::Fix {
+            self.inside(&Task::FixPermissions)?;
+        }
         self.inside(&Task::InstallBase(self.base.kind))?;
         if let Some(config) = self.base.config.clone() {
             let include_cmd = self.base.include_cmd;
@@ -93,6 +104,20 @@ impl<'a> StageBuild<'a> {
     }
 
     /// Whether this stage becomes the image.
+    /// The sandbox that is updated takes the place of the base of the stage that becomes the image.
+    fn updated_sandbox(&self) -> Option<Bootstrap> {
+        match &self.order.request.output {
+            Output::Update(folder) if self.is_last() => {
+                let from = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+                Some(Bootstrap::LocalImage(LocalImage {
+                    from: from.to_string_lossy().into_owned(),
+                    fingerprints: Vec::new(),
+                }))
+            }
+            _ => None,
+        }
+    }
+
     fn is_last(&self) -> bool {
         let last = self.order.definition.stages.last();
         last.is_some_and(|last| std::ptr::eq(last, self.stage))
@@ -176,6 +201,38 @@ impl<'a> StageBuild<'a> {
             environment,
             ..self.script(Section::Post)
         })
+    }
+
+    /// Renews the image's cache of shared libraries after anything may have brought new ones:
+    /// without it, programs do not find libraries in folders that `/etc/ld.so.conf` names.
+    pub(super) fn refresh_libraries(&self) -> Result<(), Error> {
+        let sections = &self.stage.sections;
+        let is_changed = post_with_apps(self.stage).is_some() || !sections.files.is_empty();
+        if !is_changed || !self.has_file(LDCONFIG)? {
+            return Ok(());
+        }
+        let run = ScriptRun {
+            command: vec![LDCONFIG.to_owned()],
+            environment: clean_environment(self.order.settings),
+            network: Network::None,
+            ..self.script(Section::Post)
+        };
+        let mut output = |_: &[u8]| {};
+        let cancel = &self.order.watch.cancel;
+        if let Err(error) = run_script(&self.workspace, &run, &mut output, cancel) {
+            self.order.watch.check()?;
+            self.warn(&format!("cache of shared libraries is as it was: {error}"));
+        }
+        // It speaks of inodes, which are others in every build.
+        self.inside(&Task::RemoveFile(LDCONFIG_NOTES.into()))?;
+        Ok(())
+    }
+
+    fn has_file(&self, path: &str) -> Result<bool, Error> {
+        match self.inside(&Task::FindFiles(vec![path.to_owned()]))? {
+            Reply::Found(found) => Ok(found.iter().any(|found| !found.is_empty())),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Writes the image's own metadata.

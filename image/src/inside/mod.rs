@@ -7,6 +7,7 @@
 mod copy;
 mod layer;
 mod loan;
+mod permissions;
 mod remove;
 mod stage;
 
@@ -92,6 +93,10 @@ pub enum Task {
         /// What the file system could not represent, in JSON lines.
         ledger: String,
     },
+    /// Lets the owner read and write all files, and enter all folders.
+    FixPermissions,
+    /// Removes a file, if there is one.
+    RemoveFile(PathBuf),
     /// Removes everything below the root directory.
     RemoveTree,
 }
@@ -161,6 +166,8 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
         Task::Survey { ledger } => {
             return layer::survey(&ledger, output()?).map(Reply::Surveyed);
         }
+        Task::FixPermissions => permissions::fix(root)?,
+        Task::RemoveFile(path) => remove::remove(&path, false)?,
         Task::RemoveTree => remove::remove_tree()?,
     }
     Ok(Reply::Done)

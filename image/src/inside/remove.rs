@@ -17,7 +17,8 @@ pub(super) fn remove_tree() -> Result<(), Failure> {
     Ok(())
 }
 
-fn remove(path: &Path, is_folder: bool) -> Result<(), Failure> {
+/// Removes what may be gone already.
+pub(super) fn remove(path: &Path, is_folder: bool) -> Result<(), Failure> {
     let removed = if is_folder {
         fs::remove_dir_all(path)
     } else {

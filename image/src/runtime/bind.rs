@@ -2,16 +2,7 @@
 
 use std::path::PathBuf;
 
-/// A file or folder of the machine to be seen inside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bind {
-    /// Outside.
-    pub source: PathBuf,
-    /// Inside.
-    pub target: PathBuf,
-    /// Whether nothing may be written there.
-    pub read_only: bool,
-}
+pub use crate::sandbox::Bind;
 
 /// Reads `SOURCE[:TARGET[:ro|rw]]`, several of them with commas between. A backslash takes its
 /// meaning from a colon or a comma.
