@@ -1,18 +1,19 @@
 //! `build`: the engine alone.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use cooperage_image::{
-    BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings, Test, definition,
+    BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings, definition,
 };
 
 use crate::config::{self, AccountArgs, RegistryArgs};
-use crate::definition_args::DefinitionArgs;
 use crate::progress::{ProgressArgs, Voice};
 use crate::up::signals;
 use crate::{exit, output};
+
+mod request;
+
+use self::request::RequestArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -22,21 +23,17 @@ Layers are kept in COOPERAGE_CACHE (~/.cache/cooperage), temporary trees in COOP
 (/var/tmp). SOURCE_DATE_EPOCH sets all times.
 
 Example:
-  cooperage build lolcow.sif Singularity")]
+  cooperage build lolcow.sif Singularity
+  cooperage build ubuntu.sif docker://ubuntu:22.04
+  cooperage build --sandbox box/ lolcow.sif        an image as a folder to change
+  cooperage build --update --sandbox box/ more.def
+  cooperage build lolcow.sif box/                  and back
+  cooperage build --bind /data/cache:/mnt --section post,test lolcow.sif Singularity
+  cooperage build --mksquashfs-args '-comp zstd' --arch arm64 lolcow.sif Singularity
+  printf 'Bootstrap:docker\\nFrom:alpine' | cooperage build alpine.sif -")]
 pub(crate) struct Args {
-    /// The image to make.
-    #[arg(value_name = "IMAGE.sif")]
-    image: PathBuf,
-    /// The definition file.
-    definition: PathBuf,
-    /// Overwrite an image that exists.
-    #[arg(long, short = 'F')]
-    force: bool,
-    /// Do not run %test.
-    #[arg(long, short = 'T')]
-    notest: bool,
     #[command(flatten)]
-    reading: DefinitionArgs,
+    wanted: RequestArgs,
     #[command(flatten)]
     registries: RegistryArgs,
     #[command(flatten)]
@@ -46,7 +43,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let request = request(args)?;
+    let request = Request {
+        credentials: args.accounts.credentials()?,
+        account_files: args.accounts.files()?,
+        ..args.wanted.request()?
+    };
     let engine = engine(&args.registries);
     let cancel = Cancel::default();
     cancel_on_signals(&cancel)?;
@@ -68,24 +69,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(exit::code_for(false))
         }
     }
-}
-
-fn request(args: &Args) -> anyhow::Result<Request> {
-    let name = args.definition.display().to_string();
-    let definition = std::fs::read(&args.definition).with_context(|| format!("reading {name}"))?;
-    let output = Output::Sif(args.image.clone());
-    Ok(Request {
-        definition_options: args.reading.options()?,
-        overwrite: args.force,
-        test: if args.notest {
-            Test::Skip
-        } else {
-            Test::ReadOnly
-        },
-        credentials: args.accounts.credentials()?,
-        account_files: args.accounts.files()?,
-        ..request_for(&name, definition, output)?
-    })
 }
 
 /// The engine with the settings of this user.

@@ -105,6 +105,7 @@ fn install_links(bootstrapper: &Bootstrapper<'_>, mirror_url: &str) -> Result<()
         body: None,
         environment: Vec::new(),
         context: None,
+        binds: &[],
         network: Network::None,
         limits: bootstrapper.request.limits,
     };

@@ -94,6 +94,7 @@ pub(super) fn run(
         body: None,
         environment,
         context: None,
+        binds: &[],
         network: Network::Host,
         limits: surroundings.limits,
     };

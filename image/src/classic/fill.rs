@@ -177,6 +177,7 @@ impl<'a> Work<'a> {
             body: None,
             environment: vec![("PATH".to_owned(), PROGRAMS.to_owned())],
             context: None,
+            binds: &[],
             network: Network::None,
             limits: Limits::default(),
         };

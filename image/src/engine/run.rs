@@ -38,6 +38,7 @@ impl Engine {
             body: None,
             environment: clean_environment(&self.settings),
             context: None,
+            binds: &[],
             network: self.settings.network,
             limits: Limits::default(),
         };

@@ -199,6 +199,7 @@ impl<'a> StageBuild<'a> {
             command,
             body: Some(&script.body),
             environment,
+            binds: &self.order.request.binds,
             ..self.script(Section::Post)
         })
     }
@@ -252,14 +253,18 @@ impl<'a> StageBuild<'a> {
     /// Runs the image's test as the image's users would.
     pub(super) fn run_test(&self) -> Result<(), Error> {
         let test = self.stage.sections.test.as_ref();
-        if self.order.request.test == Test::Skip || script(test).is_none() {
-            return Ok(());
-        }
+        let section = match self.order.request.test {
+            _ if script(test).is_none() => return Ok(()),
+            Test::Skip => return Ok(()),
+            Test::ReadOnly => Section::Test,
+            Test::Writable => Section::TestWritable,
+        };
         self.enter(Phase::Test)?;
         self.run(&ScriptRun {
             command: vec![TEST.to_owned()],
             environment: self.environment(&[]),
-            ..self.script(Section::Test)
+            binds: &self.order.request.binds,
+            ..self.script(section)
         })
     }
 
@@ -291,6 +296,7 @@ impl<'a> StageBuild<'a> {
             body: None,
             environment: Vec::new(),
             context: None,
+            binds: &[],
             network: self.order.settings.network,
             limits: self.order.request.limits,
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Bind;
 use super::failure::Failure;
 use super::script::Job as ScriptJob;
 use crate::inside::{Reply, Task};
@@ -20,6 +21,8 @@ pub(super) struct Start {
     pub(super) folder: PathBuf,
     /// A folder to show at `context` below `folder`.
     pub(super) context: Option<PathBuf>,
+    /// Files and folders to show beside it.
+    pub(super) binds: Vec<Bind>,
     /// The user and the group to become first; only root of the machine can and has to.
     pub(super) outer: Option<(u32, u32)>,
     /// Whether the namespace has one id only.

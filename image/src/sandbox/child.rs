@@ -77,6 +77,7 @@ fn enter(control: &UnixStream, start: &Start) -> Result<(), Failure> {
         // Only root of the machine reaches every context, so it has to show it before it steps down.
         unshare(CloneFlags::CLONE_NEWNS).map_err(machine("making a mount namespace"))?;
         mounts::show_context(start.context.as_deref())?;
+        mounts::binds::show(&start.binds)?;
         become_user(uid, gid, true)?;
     }
 
@@ -87,6 +88,7 @@ fn enter(control: &UnixStream, start: &Start) -> Result<(), Failure> {
     unshare(namespaces(start)).map_err(machine("making namespaces"))?;
     if start.outer.is_none() {
         mounts::show_context(start.context.as_deref())?;
+        mounts::binds::show(&start.binds)?;
     }
     die_with_parent()
 }

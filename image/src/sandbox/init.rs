@@ -33,7 +33,7 @@ const FULL: u64 = 1 << 20;
 pub(super) fn run(job: &Job) -> Result<Report, Failure> {
     // First, for `/proc` may become read-only.
     limits::set(&job.limits)?;
-    mounts::enter_sandbox(job.section)?;
+    mounts::enter_sandbox(job.section, &job.binds)?;
     write_script(job)?;
     confine(job)?;
 

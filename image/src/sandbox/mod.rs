@@ -20,7 +20,7 @@ mod syscalls;
 mod usage;
 mod workspace;
 
-pub use bind::{Access, Bind};
+pub use bind::Bind;
 pub use child::enter_if_asked;
 pub use failure::Failure;
 pub use namespace::{Namespace, Output, Streams};

@@ -1,5 +1,6 @@
 //! What a process in the sandbox sees: the file systems, and how they are restricted.
 
+pub(super) mod binds;
 pub(super) mod devices;
 mod host;
 pub(super) mod restrict;
@@ -14,11 +15,12 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::CWD;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use self::devices::Devices;
 use self::host::Host;
+use super::Bind;
 use super::child::machine;
 use super::failure::Failure;
 use super::script::Section;
@@ -33,6 +35,8 @@ pub(super) const ROOTFS: &str = "rootfs";
 pub(super) const CONTEXT: &str = "context";
 pub(super) const TMP: &str = "tmp";
 pub(super) const VAR_TMP: &str = "var-tmp";
+/// Where a layer in memory is, for who mounts it.
+pub(super) const LAYER: &str = "layer";
 
 /// Makes the current folder the root directory and lets go of everything else.
 pub(super) fn enter_folder() -> Result<(), Failure> {
@@ -51,9 +55,10 @@ pub(super) fn show_context(context: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// Builds what a script sees and makes it the root directory.
-pub(super) fn enter_sandbox(section: Section) -> Result<(), Failure> {
+pub(super) fn enter_sandbox(section: Section, binds: &[Bind]) -> Result<(), Failure> {
     keep_to_ourselves()?;
     let trees = Trees::gather(section)?;
+    let bound = binds::gather(binds.len())?;
     become_root(&trees.root)?;
 
     trees.proc.show()?;
@@ -66,7 +71,8 @@ pub(super) fn enter_sandbox(section: Section) -> Result<(), Failure> {
         "/sys",
         MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
     )?;
-    trees.show_writable(section)
+    trees.show_writable(section)?;
+    binds::attach_all(&bound, binds)
 }
 
 /// Everything is taken hold of before the machine's tree is let go.
@@ -119,10 +125,12 @@ pub(super) const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
 impl Trees {
     fn gather(section: Section) -> Result<Self, Failure> {
         Ok(Self {
-            root: if section.is_on_host() {
-                file_system("tmpfs", &[("mode", "0755"), ("size", "16m")])?
-            } else {
-                clone_of(ROOTFS)?
+            root: match section {
+                _ if section.is_on_host() => {
+                    file_system("tmpfs", &[("mode", "0755"), ("size", "16m")])?
+                }
+                Section::TestWritable => layered()?,
+                _ => clone_of(ROOTFS)?,
             },
             proc: Proc::gather()?,
             sys: clone_of("/sys")?,
@@ -226,6 +234,31 @@ pub(super) fn file_system(kind: &str, options: &[(&str, &str)]) -> Result<OwnedF
         fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, restrictions)
     };
     make().map_err(|error| Failure::machine(&format!("mounting a fresh {kind}"), error))
+}
+
+/// The tree with a layer in memory over it, which takes what is written.
+fn layered() -> Result<OwnedFd, Failure> {
+    let memory = file_system("tmpfs", &[("mode", "0755")])?;
+    attach(&memory, Path::new(LAYER))?;
+    for name in ["upper", "work"] {
+        let path = Path::new(LAYER).join(name);
+        fs::create_dir(&path).map_err(Failure::io("creating", &path))?;
+    }
+    // The folder of the layer has the mode of the tree's, or nobody else could enter the tree.
+    let mode = fs::metadata(ROOTFS).map_err(Failure::io("reading", ROOTFS))?;
+    fs::set_permissions(Path::new(LAYER).join("upper"), mode.permissions())
+        .map_err(Failure::io("changing the mode of", LAYER))?;
+    let make = || {
+        let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(context.as_fd(), "lowerdir", ROOTFS)?;
+        fsconfig_set_string(context.as_fd(), "upperdir", format!("{LAYER}/upper"))?;
+        fsconfig_set_string(context.as_fd(), "workdir", format!("{LAYER}/work"))?;
+        fsconfig_set_flag(context.as_fd(), "userxattr")?;
+        fsconfig_create(context.as_fd())?;
+        let restrictions = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, restrictions)
+    };
+    make().map_err(|error| Failure::machine("laying a writable layer over the image", error))
 }
 
 pub(super) fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Failure> {

@@ -107,6 +107,7 @@ impl Namespace {
         Start {
             folder: folder.to_owned(),
             context: None,
+            binds: Vec::new(),
             outer: self.mapping.outer(),
             single: self.is_single(),
             offline: false,

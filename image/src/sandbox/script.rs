@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::channel::{self, Exceeded, Job as AnyJob, Report};
 use super::lend::Lent;
 use super::namespace::{Helper, broken, is_offline, unexpected};
-use super::{Namespace, Network, Workspace, mounts};
+use super::{Bind, Namespace, Network, Workspace, mounts};
 use crate::engine::{Cancel, Limits};
 use crate::error::{Error, FailureKind};
 
@@ -35,6 +35,8 @@ pub enum Section {
     Post,
     /// In the root file system, read-only.
     Test,
+    /// Like `Test`, with a layer over the root file system that takes what is written.
+    TestWritable,
     /// Like `Test`: what an image does when it is run.
     Runscript,
 }
@@ -52,6 +54,8 @@ pub struct ScriptRun<'a> {
     pub environment: Vec<(String, String)>,
     /// The folder that `%setup` starts in; it sees it read-only.
     pub context: Option<&'a Path>,
+    /// What it sees of the machine besides; only where the image is the root directory.
+    pub binds: &'a [Bind],
     /// What it reaches.
     pub network: Network,
     /// What it may use; the time is the whole build's and ends it by its [`Cancel`].
@@ -62,6 +66,7 @@ pub struct ScriptRun<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) section: Section,
+    pub(super) binds: Vec<Bind>,
     pub(super) command: Vec<String>,
     pub(super) body: Option<Vec<u8>>,
     pub(super) environment: Vec<(String, String)>,
@@ -101,7 +106,7 @@ impl Section {
             Self::Pre => "pre",
             Self::Setup => "setup",
             Self::Post => "post",
-            Self::Test => "test",
+            Self::Test | Self::TestWritable => "test",
             Self::Runscript => "runscript",
         })
     }
@@ -112,7 +117,9 @@ impl Section {
             Self::Pre => Some("/run/cooperage/pre"),
             Self::Setup => Some("/run/cooperage/setup"),
             Self::Post => Some("/.post.script"),
-            Self::Bootstrap | Self::Unpack | Self::Test | Self::Runscript => None,
+            Self::Bootstrap | Self::Unpack | Self::Test | Self::TestWritable | Self::Runscript => {
+                None
+            }
         }
     }
 
@@ -187,9 +194,14 @@ impl Running {
         let mut start = namespace.start_in(workspace.path());
         start.offline = is_offline(run.network);
         start.context = run.context.map(PathBuf::from);
+        start.binds = run.binds.to_vec();
         if run.context.is_some() {
             workspace.make_folder(mounts::CONTEXT)?;
         }
+        if run.section == Section::TestWritable {
+            workspace.make_folder(mounts::LAYER)?;
+        }
+        mounts::binds::make_places(workspace, run.binds)?;
 
         let (output, writer) = io::pipe().map_err(broken)?;
         let second = writer.try_clone().map_err(broken)?;
@@ -229,6 +241,7 @@ impl Running {
 fn job(namespace: &Namespace, run: &ScriptRun<'_>) -> Job {
     Job {
         section: run.section,
+        binds: run.binds.to_vec(),
         command: run.command.clone(),
         body: run.body.map(|body| body.as_bytes().to_vec()),
         environment: run.environment.clone(),

@@ -98,6 +98,7 @@ impl Machine {
                 "/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             )],
             context: (section == Section::Setup).then(|| self.context.path()),
+            binds: &[],
             network: self.network,
             limits,
         };
