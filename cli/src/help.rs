@@ -20,12 +20,13 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Images, with or without a hub",
         &[
-            "build", "check", "run", "exec", "shell", "test", "pull", "inspect", "apps", "registry",
+            "build", "check", "run", "exec", "shell", "test", "pull", "inspect", "apps",
+            "registry", "cache",
         ],
     ),
     (
         "Images that can be written to, as in Singularity 2",
-        &["create", "import", "bootstrap", "expand"],
+        &["create", "import", "bootstrap", "copy", "export", "expand"],
     ),
     ("This program", &["completion", "man"]),
 ];

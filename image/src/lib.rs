@@ -10,6 +10,7 @@
 //! any thread exists: work inside a user namespace is done by the same program, executed again.
 
 pub mod base;
+pub mod cache;
 mod cancellable;
 pub mod classic;
 pub mod definition;
@@ -24,7 +25,7 @@ pub mod layer;
 pub mod metadata;
 pub mod oci;
 mod pull;
-mod replace;
+pub mod replace;
 mod rooted;
 pub mod runtime;
 pub mod sandbox;

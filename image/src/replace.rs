@@ -12,14 +12,14 @@ use crate::error::Error;
 const RUNNABLE: u32 = 0o777;
 
 /// A file beside the place that it will have; it is removed unless it gets there.
-pub(crate) struct Replacement {
+pub struct Replacement {
     file: NamedTempFile,
     place: PathBuf,
 }
 
 impl Replacement {
     /// Makes an empty file that will be at `place`, with the mode of what is there.
-    pub(crate) fn of(place: &Path) -> Result<Self, Error> {
+    pub fn of(place: &Path) -> Result<Self, Error> {
         let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
         let folder = match place.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -38,16 +38,18 @@ impl Replacement {
         Ok(Self { file, place })
     }
 
-    pub(crate) fn file(&mut self) -> &mut File {
+    /// What is written to.
+    pub fn file(&mut self) -> &mut File {
         self.file.as_file_mut()
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it lies until then.
+    pub fn path(&self) -> &Path {
         self.file.path()
     }
 
     /// Puts the file in its place once it is safe on the disk.
-    pub(crate) fn finish(self) -> Result<(), Error> {
+    pub fn finish(self) -> Result<(), Error> {
         let Self { file, place } = self;
         let written = file.as_file().sync_all();
         written.map_err(Error::io("writing", &place))?;

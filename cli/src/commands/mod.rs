@@ -4,14 +4,17 @@ mod apps;
 mod bootstrap;
 mod build;
 mod builds;
+mod cache;
 mod cancel;
 mod check;
 mod collection;
 mod completion;
+mod copy;
 mod create;
 mod credential;
 mod exec;
 mod expand;
+mod export;
 mod import;
 mod inspect;
 mod logs;
@@ -74,12 +77,19 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     /// List the apps in an image.
     Apps(apps::Args),
+    /// Show and remove what is kept between commands.
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// Create an empty image that can be written to.
     Create(create::Args),
     /// Put a Docker image, another base or an archive into such an image, or into a folder.
     Import(import::Args),
     /// Build a definition into such an image, or into a folder.
     Bootstrap(bootstrap::Args),
+    /// Copy files into such an image, or into a folder.
+    Copy(copy::Args),
+    /// Write the files of an image of any kind as a tar archive.
+    Export(export::Args),
     /// Give such an image more room.
     Expand(expand::Args),
     /// Print what makes a shell complete command lines.
@@ -122,6 +132,9 @@ impl Command {
             Self::Create(args) => create::run(&args),
             Self::Import(args) => import::run(&args),
             Self::Bootstrap(args) => bootstrap::run(&args),
+            Self::Cache(command) => cache::run(command),
+            Self::Copy(args) => copy::run(&args),
+            Self::Export(args) => export::run(&args),
             Self::Expand(args) => expand::run(&args),
             Self::Completion(args) => completion::run(&args),
             Self::Man(args) => man::run(&args),

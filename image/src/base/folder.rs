@@ -21,7 +21,7 @@ const SIGNS_OF_A_SYSTEM: [&str; 4] = [".singularity.d", "bin", "etc", "usr"];
 /// its users, so that the caller's own files are root's and those that an earlier build gave to
 /// other users of the namespace are theirs. What belongs to the machine's root, or to anybody else
 /// outside of the namespace, is read as the caller.
-pub(super) fn read_as_tar(
+pub(crate) fn read_as_tar(
     namespace: &Namespace,
     (folder, name): (&File, &str),
     cancel: &Cancel,

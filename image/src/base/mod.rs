@@ -29,6 +29,7 @@ use crate::oci::Platform;
 use crate::sandbox::{Streams, Workspace};
 
 pub(crate) use docker::{base as docker_base, fetch as fetch_docker};
+pub(crate) use folder::read_as_tar as read_folder;
 pub(crate) use image_file::{Kind, find_tree, read_tree};
 pub(crate) use localimage::{copy as copy_folder, image_base, unpack as unpack_image};
 

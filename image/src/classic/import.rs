@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use super::fill::Content;
 use super::target::Target;
 use crate::base::{self, Base, Bootstrapper};
+use crate::cache;
 use crate::definition::{Bootstrap, Docker};
 use crate::engine::{self, Cancel, Engine, Event, Request};
 use crate::error::Error;
+use crate::files::{self, Pair};
 use crate::inside::Task;
 use crate::metadata::BaseKind;
 use crate::oci::LayerBlob;
@@ -38,6 +40,33 @@ impl Engine {
         events: &(dyn Fn(Event<'_>) + Sync),
         cancel: &Cancel,
     ) -> Result<(), Error> {
+        self.edit(request, events, cancel, |import| import.put(source))
+    }
+
+    /// Copies files of the caller into the image or folder that is the request's output, as `cp -r`
+    /// would.
+    pub fn copy(
+        &self,
+        request: &Request,
+        pairs: &[Pair],
+        events: &(dyn Fn(Event<'_>) + Sync),
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        self.edit(request, events, cancel, |import| {
+            let workspace = import.bootstrapper.workspace;
+            files::copy(workspace, &request.context, pairs, None, &mut |_| {})
+        })
+    }
+
+    /// Reads the tree of the request's output, changes it and writes it back.
+    fn edit(
+        &self,
+        request: &Request,
+        events: &(dyn Fn(Event<'_>) + Sync),
+        cancel: &Cancel,
+        change: impl FnOnce(&mut Import<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let _layers = cache::hold(&self.settings.cache)?;
         let target = Target::open(request.output.path())?;
         let namespace = Namespace::new(self.settings.identity)?;
         let workspace = Workspace::create(&self.settings.scratch, &namespace)?;
@@ -60,7 +89,7 @@ impl Engine {
             say: &|line| events(Event::Info(line)),
         };
         target.read(&mut import.bootstrapper)?;
-        import.put(source)?;
+        change(&mut import)?;
         target.write(&Content {
             workspace: &workspace,
             ledger: &import.bootstrapper.ledger,

@@ -7,6 +7,7 @@
 mod corrections;
 mod create;
 mod expand;
+mod export;
 mod file_system;
 mod fill;
 mod import;

@@ -18,6 +18,7 @@ mod writable;
 use self::stage::{Order, StageBuild};
 use self::stages::Stages;
 use self::watch::Watch;
+use crate::cache;
 use crate::definition::{self, Definition};
 use crate::error::Error;
 use crate::sandbox::{self, Namespace};
@@ -59,6 +60,7 @@ impl Engine {
     ) -> Result<BuiltImage, Error> {
         let definition = parse(request, events)?;
         finish::refuse_existing(request)?;
+        let _layers = cache::hold(&self.settings.cache)?;
         Watch::over(cancel, request.limits.time, |watch| {
             let order = Order {
                 settings: &self.settings,

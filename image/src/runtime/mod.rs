@@ -36,4 +36,5 @@ pub use image::Image;
 pub use launch::{Files, Ways, start};
 pub use options::{Action, Contain, Home, Options, Variable, Writable};
 pub use remote::Remote;
+pub(crate) use trees::remove as remove_tree;
 pub use trees::{clean as clean_trees, unpack};

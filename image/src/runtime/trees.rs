@@ -142,7 +142,7 @@ impl Drop for Partial {
 }
 
 /// A folder of the image may keep its owner out, but not root of a namespace.
-fn remove(tree: &Path) -> Result<(), Error> {
+pub(crate) fn remove(tree: &Path) -> Result<(), Error> {
     Namespace::of_caller()?.perform(tree, &Task::RemoveTree, Streams::default())?;
     fs::remove_dir(tree).map_err(Error::io("removing", tree))
 }

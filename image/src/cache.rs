@@ -1,0 +1,195 @@
+//! What is kept between commands: how much it is, and how it goes away while others build.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::runtime;
+
+/// A kind of thing that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Layers and configurations of Docker and OCI images.
+    Layers,
+    /// Images that were made to be run from a URI.
+    Images,
+    /// Images that were unpacked to be run.
+    Trees,
+    /// Downloads that broke off.
+    Downloads,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Layers, Self::Images, Self::Trees, Self::Downloads];
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Layers => "blobs/sha256",
+            Self::Images => "images",
+            Self::Trees => "trees",
+            Self::Downloads => "downloads",
+        }
+    }
+}
+
+/// One thing that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it takes on disk, in bytes.
+    pub size: u64,
+    /// When it was used last, as far as the file system tells.
+    #[serde(skip)]
+    pub used: SystemTime,
+}
+
+/// Says that layers are in use until what is returned is dropped.
+pub(crate) fn hold(cache: &Path) -> Result<File, Error> {
+    fs::create_dir_all(cache).map_err(Error::io("making the folder", cache))?;
+    let path = cache.join("lock");
+    let file = File::create(&path).map_err(Error::io("creating", &path))?;
+    file.lock_shared().map_err(Error::io("locking", &path))?;
+    Ok(file)
+}
+
+/// All that is kept of these kinds.
+pub fn list(cache: &Path, kinds: &[Kind]) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for kind in kinds {
+        let folder = cache.join(kind.folder());
+        let found = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => found.map_err(Error::io("reading", &folder))?,
+        };
+        for entry in found {
+            let path = entry.map_err(Error::io("reading", &folder))?.path();
+            let is_lock = path.extension().is_some_and(|ending| ending == "lock");
+            let Ok(metadata) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            if !is_lock {
+                entries.push(Entry {
+                    kind: *kind,
+                    size: size_of(&path, &metadata),
+                    used: used(&metadata),
+                    path,
+                });
+            }
+        }
+    }
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(entries)
+}
+
+/// What is older than that many days.
+pub fn unused_for(entries: Vec<Entry>, days: u64) -> Vec<Entry> {
+    let age = Duration::from_hours(days.saturating_mul(24));
+    let is_old = |entry: &Entry| entry.used.elapsed().is_ok_and(|unused| unused >= age);
+    entries.into_iter().filter(is_old).collect()
+}
+
+/// Removes entries, but for those that others use just now; tells which it removed.
+///
+/// A container that runs from a tree which is removed loses its files.
+pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
+    let path = cache.join("lock");
+    let lock = File::create(&path).map_err(Error::io("creating", &path))?;
+    let is_free = lock.try_lock().is_ok();
+    let mut removed = Vec::new();
+    for entry in entries {
+        let is_removed = match entry.kind {
+            Kind::Layers if !is_free => false,
+            Kind::Trees => {
+                runtime::remove_tree(&entry.path)?;
+                true
+            }
+            Kind::Downloads if is_locked(&entry.path) => false,
+            _ => remove_file(&entry.path)?,
+        };
+        if is_removed {
+            removed.push(entry);
+        }
+    }
+    Ok(removed)
+}
+
+fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock().is_err())
+}
+
+fn remove_file(path: &Path) -> Result<bool, Error> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("removing", path)(error)),
+    }
+}
+
+/// What cannot be looked into counts as nothing.
+fn size_of(path: &Path, metadata: &fs::Metadata) -> u64 {
+    let own = metadata.blocks() * 512;
+    if !metadata.is_dir() {
+        return own;
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        Some(size_of(&entry.path(), &metadata))
+    });
+    own + sizes.sum::<u64>()
+}
+
+fn used(metadata: &fs::Metadata) -> SystemTime {
+    let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    metadata.accessed().unwrap_or(changed).max(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(cache: &Path) -> PathBuf {
+        let folder = cache.join("blobs/sha256");
+        fs::create_dir_all(&folder).unwrap();
+        let layer = folder.join("abc");
+        fs::write(&layer, [1; 9000]).unwrap();
+        layer
+    }
+
+    #[test]
+    fn layers_stay_as_long_as_a_build_holds_them() {
+        let cache = tempfile::tempdir().unwrap();
+        let layer = layer(cache.path());
+        let entries = list(cache.path(), &Kind::ALL).unwrap();
+        assert_eq!(entries.len(), 1);
+        assert!(entries[0].size >= 9000);
+
+        let held = hold(cache.path()).unwrap();
+        assert_eq!(remove(cache.path(), entries.clone()).unwrap(), []);
+        assert!(layer.exists());
+
+        drop(held);
+        assert_eq!(remove(cache.path(), entries.clone()).unwrap(), entries);
+        assert!(!layer.exists());
+    }
+
+    #[test]
+    fn what_was_used_today_is_not_old() {
+        let cache = tempfile::tempdir().unwrap();
+        layer(cache.path());
+        let entries = list(cache.path(), &[Kind::Layers]).unwrap();
+
+        assert_eq!(unused_for(entries.clone(), 1), []);
+        assert_eq!(unused_for(entries.clone(), 0), entries);
+    }
+}
