@@ -6,6 +6,7 @@
 
 pub mod apptainer;
 pub mod browser;
+pub mod conformance;
 pub mod http;
 pub mod hub;
 pub mod process;

@@ -19,6 +19,10 @@ pub struct Settings {
     pub password_registry: String,
     /// Address of the registry that wants tokens.
     pub token_registry: String,
+    /// Of the table of conformance, play only cases whose id contains this.
+    pub only_case: Option<String>,
+    /// Whether pages of the documentation that a story makes are written rather than compared.
+    pub update_documents: bool,
 }
 
 impl Settings {
@@ -31,6 +35,8 @@ impl Settings {
             registry: variable("COOPERAGE_TEST_REGISTRY")?,
             password_registry: variable("COOPERAGE_TEST_REGISTRY_BASIC")?,
             token_registry: variable("COOPERAGE_TEST_REGISTRY_TOKEN")?,
+            only_case: variable("COOPERAGE_TEST_CASE").ok(),
+            update_documents: variable("COOPERAGE_TEST_UPDATE").is_ok(),
         })
     }
 }

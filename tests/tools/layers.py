@@ -134,6 +134,7 @@ RICH = {
     "Labels": {"maintainer": "A <a@example.org>", "lines": "one\ntwo"},
 }
 PLAIN = {"Env": [PATH], "Cmd": ["sh"]}
+QUOTES = "'quotes' \"quotes\" $DOLLAR s p a c e s"
 NULLS = {"Env": None, "Cmd": None, "Entrypoint": None, "Labels": None}
 
 
