@@ -133,7 +133,8 @@ impl Player {
             return Some(format!("said {stdout:?} without {words:?}"));
         }
         let complains = step.complains.as_deref().filter(|_| who == Cast::Ours);
-        let missing = complains.filter(|words| !stderr.contains(*words));
+        let complains = complains.map(|complains| self.filled_in(complains));
+        let missing = complains.filter(|words| !stderr.contains(words.as_str()));
         missing.map(|words| format!("complained {stderr:?} without {words:?}"))
     }
 }
