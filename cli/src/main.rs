@@ -12,7 +12,6 @@ mod hub;
 mod output;
 mod progress;
 mod up;
-mod uri;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -1,16 +1,46 @@
 //! Images that are fetched as they are, not built.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use url::Url;
 
+use crate::base::{self, Downloads};
+use crate::cache;
+use crate::definition::Bootstrap;
 use crate::download;
-use crate::engine::{Cancel, Engine, Event};
+use crate::engine::{self, Cancel, Engine, Event, Request};
 use crate::error::Error;
 use crate::replace::Replacement;
 
 impl Engine {
+    /// Puts the image that the request's definition begins from in the place of its output, byte for
+    /// byte; one that has to be made of layers is built.
+    pub fn pull(
+        &self,
+        request: &Request,
+        events: &(dyn Fn(Event<'_>) + Sync),
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let definition = engine::parse(request, &|_| {})?;
+        let Some(stage) = definition.stages.last() else {
+            return Err(Error::Internal("definition has no stage".to_owned()));
+        };
+        let downloads = Downloads {
+            settings: &self.settings,
+            request,
+            events,
+            cancel,
+        };
+        let _kept = cache::hold(&self.settings.cache)?;
+        let image = match &stage.header.bootstrap {
+            Bootstrap::Oras(oras) => base::download_oras(downloads, oras)?.path,
+            _ => return self.build(request, events, cancel).map(drop),
+        };
+        put(&image, request.output.path())
+    }
+
     /// Fetches an image from the web and puts it at `place` when it is complete.
     pub fn pull_from_web(
         &self,
@@ -26,4 +56,11 @@ impl Engine {
         new.finish()?;
         image.remove()
     }
+}
+
+fn put(image: &Path, place: &Path) -> Result<(), Error> {
+    let mut file = File::open(image).map_err(Error::io("opening", image))?;
+    let mut new = Replacement::of(place)?;
+    io::copy(&mut file, new.file()).map_err(Error::io("writing", place))?;
+    new.finish()
 }

@@ -9,8 +9,8 @@ use cooperage_image::{Cancel, Event, Output, Parts, Phase, Request, Test};
 use super::build;
 use crate::config::RegistryArgs;
 use crate::definition_args::DefinitionArgs;
+use crate::exit;
 use crate::progress::{Display, ProgressArgs, Voice};
-use crate::{exit, uri};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn request(args: &Args) -> anyhow::Result<Request> {
     let name = args.definition.as_str();
     let definition = if is_uri(name) {
-        uri::definition_of(name)?.into_bytes()
+        build::definition_of(name)?
     } else {
         std::fs::read(name).with_context(|| format!("reading {name}"))?
     };

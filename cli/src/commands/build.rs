@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use cooperage_image::{
     BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings, definition,
+    definition_of_uri,
 };
 
 use crate::config::{self, AccountArgs, RegistryArgs};
@@ -100,6 +102,17 @@ pub(super) fn request_for(
         epoch: config::source_date_epoch()?,
         ..Request::new(name, definition, context, output)
     })
+}
+
+/// The shortest definition that has the base of an address (`docker://ubuntu`, `oci-archive:FILE`).
+pub(super) fn definition_of(address: &str) -> anyhow::Result<Vec<u8>> {
+    let definition = definition_of_uri(address).with_context(|| {
+        format!(
+            "{address} is no address of an image: write docker://ubuntu:22.04, or begin with \
+             docker-archive:, docker-daemon:, oci:, oci-archive:, library://, shub:// or oras://"
+        )
+    })?;
+    Ok(definition.into_bytes())
 }
 
 /// The engine runs on the main thread, so signals are waited for on another.

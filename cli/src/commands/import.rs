@@ -11,8 +11,8 @@ use cooperage_image::{Cancel, Output};
 
 use super::build;
 use crate::config::RegistryArgs;
+use crate::exit;
 use crate::progress::{ProgressArgs, Voice};
-use crate::{exit, uri};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -46,20 +46,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.source == "-" {
         let archive = &mut io::stdin();
         let name = "standard input".to_owned();
-        return import(args, "", Source::Archive { name, archive });
+        return import(args, Vec::new(), Source::Archive { name, archive });
     }
     if ARCHIVES.iter().any(|end| path.ends_with(end)) && !path.contains(':') {
         let archive = &mut File::open(path).with_context(|| format!("opening {path}"))?;
         let name = path.to_owned();
-        return import(args, "", Source::Archive { name, archive });
+        return import(args, Vec::new(), Source::Archive { name, archive });
     }
-    import(args, &uri::definition_of(&args.source)?, Source::Base)
+    import(args, build::definition_of(&args.source)?, Source::Base)
 }
 
-fn import(args: &Args, definition: &str, source: Source<'_>) -> anyhow::Result<ExitCode> {
+fn import(args: &Args, definition: Vec<u8>, source: Source<'_>) -> anyhow::Result<ExitCode> {
     let request = build::request_for(
         &args.source,
-        definition.as_bytes().to_vec(),
+        definition,
         Output::Writable(args.image.clone()),
     )?;
     let cancel = Cancel::default();

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::build;
 use crate::config::RegistryArgs;
+use crate::exit;
 use crate::progress::{ProgressArgs, Voice};
-use crate::{exit, uri};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -72,12 +72,12 @@ fn pull(args: &Args, source: &str, place: &Path) -> anyhow::Result<ExitCode> {
     } else {
         let mut request = build::request_for(
             source,
-            uri::definition_of(source)?.into_bytes(),
+            build::definition_of(source)?,
             Output::Sif(place.to_owned()),
         )?;
         request.overwrite = args.force;
-        let built = engine.build(&request, &events, &cancel);
-        built.map(drop).inspect_err(|error| {
+        let pulled = engine.pull(&request, &events, &cancel);
+        pulled.inspect_err(|error| {
             display.finish();
             build::explain(error, &request);
         })

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::{Base, Bootstrapper};
 use crate::definition::{Account, Docker};
+use crate::engine::Request;
 use crate::error::Error;
 use crate::metadata::BaseKind;
 use crate::oci::{self, Accounts, Fetch, FetchedImage, HeaderAccount, Reference};
@@ -55,7 +56,7 @@ pub(crate) fn fetch(
         docker.namespace.as_deref(),
     )?;
     bootstrapper.say(&format!("fetching docker://{reference}"));
-    let accounts = accounts(bootstrapper, docker.account.as_ref());
+    let accounts = accounts(bootstrapper.request, docker.account.as_ref());
     let platform = bootstrapper.platform();
     let wanted = Fetch {
         reference: &reference,
@@ -80,13 +81,13 @@ pub(super) fn reference(
 }
 
 /// All accounts that a build may use, with the one in its header.
-pub(super) fn accounts(bootstrapper: &Bootstrapper<'_>, header: Option<&Account>) -> Accounts {
+pub(super) fn accounts(request: &Request, header: Option<&Account>) -> Accounts {
     Accounts {
-        given: bootstrapper.request.credentials.clone(),
+        given: request.credentials.clone(),
         header: header.map(|account| HeaderAccount {
             username: account.username.expose_secret().to_owned(),
             password: account.password.clone(),
         }),
-        files: bootstrapper.request.account_files.clone(),
+        files: request.account_files.clone(),
     }
 }

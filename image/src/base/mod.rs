@@ -28,6 +28,7 @@ use crate::metadata::{BaseKind, OciConfig};
 use crate::oci::Platform;
 use crate::sandbox::{Streams, Workspace};
 
+pub(crate) use self::oras::download as download_oras;
 pub(crate) use docker::{base as docker_base, fetch as fetch_docker};
 pub(crate) use folder::read_as_tar as read_folder;
 pub(crate) use image_file::{Kind, find_tree, read_tree};
@@ -58,6 +59,27 @@ impl Default for Base {
             inherited: None,
             reference: None,
         }
+    }
+}
+
+/// What an image that is a file is downloaded with.
+#[derive(Clone, Copy)]
+pub(crate) struct Downloads<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) request: &'a Request,
+    pub(crate) events: &'a (dyn Fn(Event<'_>) + Sync),
+    pub(crate) cancel: &'a Cancel,
+}
+
+impl Downloads<'_> {
+    fn say(&self, line: &str) {
+        (self.events)(Event::Info(line));
+    }
+
+    /// The machine that the image is for.
+    fn platform(&self) -> Platform {
+        let wanted = self.request.platform.clone();
+        wanted.unwrap_or_else(Platform::host)
     }
 }
 
@@ -104,15 +126,23 @@ fn unsupported(bootstrap: &Bootstrap) -> Error {
     }
 }
 
-impl Bootstrapper<'_> {
+impl<'a> Bootstrapper<'a> {
     pub(crate) fn say(&self, line: &str) {
         (self.events)(Event::Info(line));
     }
 
+    fn downloads(&self) -> Downloads<'a> {
+        Downloads {
+            settings: self.settings,
+            request: self.request,
+            events: self.events,
+            cancel: self.cancel,
+        }
+    }
+
     /// The machine that the image is for.
     pub(crate) fn platform(&self) -> Platform {
-        let wanted = self.request.platform.clone();
-        wanted.unwrap_or_else(Platform::host)
+        self.downloads().platform()
     }
 
     /// Puts a layer over the root file system.

@@ -6,10 +6,10 @@ use std::fs::File;
 
 use super::docker::{accounts, reference};
 use super::localimage::{image_base, unpack};
-use super::{Base, Bootstrapper};
+use super::{Base, Bootstrapper, Downloads};
 use crate::definition::Oras;
 use crate::error::Error;
-use crate::oci::{self, Fetch};
+use crate::oci::{self, Fetch, FetchedSif};
 
 /// Fetches the image and unpacks its root file system.
 pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, oras: &Oras) -> Result<Base, Error> {
@@ -19,23 +19,8 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, oras: &Oras) -> Res
             help: Some("name the image by its digest (@sha256:…) instead".to_owned()),
         });
     }
-    let reference = reference(&oras.from, None, None)?;
-    let name = format!("oras://{reference}");
-    bootstrapper.say(&format!("fetching {name}"));
-    let image = {
-        let (platform, accounts) = (
-            bootstrapper.platform(),
-            accounts(bootstrapper, oras.account.as_ref()),
-        );
-        let wanted = Fetch {
-            reference: &reference,
-            platform: &platform,
-            registries: &bootstrapper.settings.registries,
-            accounts: &accounts,
-            cache: &bootstrapper.settings.cache,
-        };
-        oci::fetch_sif(&wanted, bootstrapper.events, bootstrapper.cancel)?
-    };
+    let image = download(bootstrapper.downloads(), oras)?;
+    let name = format!("oras://{}", image.reference);
     let file = File::open(&image.path).map_err(Error::io("opening", &image.path))?;
     bootstrapper.say(&format!("unpacking {name}"));
     let config = unpack(bootstrapper, (&file, &name))?;
@@ -43,4 +28,18 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, oras: &Oras) -> Res
         reference: Some((name, Some(image.manifest_digest))),
         ..image_base(config)
     })
+}
+
+/// Fetches the image to the cache, unless it is there.
+pub(crate) fn download(downloads: Downloads<'_>, oras: &Oras) -> Result<FetchedSif, Error> {
+    let reference = reference(&oras.from, None, None)?;
+    downloads.say(&format!("fetching oras://{reference}"));
+    let wanted = Fetch {
+        reference: &reference,
+        platform: &downloads.platform(),
+        registries: &downloads.settings.registries,
+        accounts: &accounts(downloads.request, oras.account.as_ref()),
+        cache: &downloads.settings.cache,
+    };
+    oci::fetch_sif(&wanted, downloads.events, downloads.cancel)
 }

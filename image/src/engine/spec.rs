@@ -20,7 +20,8 @@ const AGENTS: [&str; 9] = [
 pub fn definition_of_uri(text: &str) -> Option<String> {
     let (agent, from) = text.split_once(':')?;
     let from = from.strip_prefix("//").unwrap_or(from);
-    (AGENTS.contains(&agent) && !from.is_empty()).then(|| definition(agent, from))
+    let is_whole = !from.is_empty() && !from.contains(['\n', '\r']);
+    (AGENTS.contains(&agent) && is_whole).then(|| definition(agent, from))
 }
 
 /// The definition that an image file or a sandbox stands for; nothing if it is neither.
@@ -68,6 +69,7 @@ mod tests {
             "docker:",
             "dir/docker://x",
             "https://x",
+            "docker://a\n%post",
         ] {
             assert_eq!(definition_of_uri(path), None, "{path}");
         }
