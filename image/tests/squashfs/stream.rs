@@ -150,7 +150,8 @@ fn parse(mut records: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let (record, rest) = records.split_at(length);
         let record = record[space + 1..].strip_suffix(b"\n").unwrap();
         let equals = record.iter().position(|byte| *byte == b'=').unwrap();
-        let key = String::from_utf8(record[..equals].to_vec()).unwrap();
+        // Attributes may have names of any bytes.
+        let key = String::from_utf8_lossy(&record[..equals]).into_owned();
         parsed.insert(key, record[equals + 1..].to_vec());
         records = rest;
     }
