@@ -43,6 +43,7 @@ impl DefinitionArgs {
             } else {
                 Mode::Modern
             },
+            ..Options::default()
         })
     }
 }

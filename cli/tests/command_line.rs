@@ -79,3 +79,45 @@ fn a_worker_with_a_token_file_that_is_not_there_ends_with_1() {
     assert_eq!(output.status.code(), Some(1));
     assert!(told(&output).contains("/absent"), "{}", told(&output));
 }
+
+/// A build of a tree with a shell, by the program's options.
+fn build(folder: &std::path::Path, options: &[&str], spec: &str, input: &str) -> Output {
+    use std::io::Write;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cooperage"))
+        .args(["build", "--sandbox"])
+        .args(options)
+        .args(["box", spec])
+        .current_dir(folder)
+        .env("COOPERAGE_CACHE", folder.join("cache"))
+        .env("COOPERAGE_TMPDIR", folder.join("tmp"))
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("works on this machine");
+    let mut stdin = child.stdin.take().expect("is piped");
+    stdin.write_all(input.as_bytes()).expect("is read");
+    drop(stdin);
+    child.wait_with_output().expect("ends")
+}
+
+const WITH_SHELL: &str =
+    "Bootstrap: scratch\n%files\n  /bin/busybox /bin/busybox\n  /bin/busybox /bin/sh\n";
+
+#[test]
+fn a_definition_is_read_from_standard_input_and_sees_what_is_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("shared")).unwrap();
+    std::fs::write(folder.path().join("shared/word"), "cooper\n").unwrap();
+    let definition = format!(
+        "{WITH_SHELL}%setup\n  mkdir $APPTAINER_ROOTFS/mnt\n\
+         %post\n  /bin/busybox cat /mnt/word > /word\n  ! echo x > /mnt/word\n"
+    );
+    let mount = "type=bind,source=shared,target=/mnt,ro";
+
+    let output = build(folder.path(), &["--mount", mount], "-", &definition);
+
+    assert!(output.status.success(), "{}", told(&output));
+    let word = std::fs::read_to_string(folder.path().join("box/word")).unwrap();
+    assert_eq!(word, "cooper\n");
+}

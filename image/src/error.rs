@@ -80,6 +80,14 @@ pub enum Error {
         /// Column in characters, from 1.
         column: u32,
     },
+    /// What went wrong belongs to one of several stages.
+    #[error("{stage}: {error}")]
+    Stage {
+        /// Which: its number, and its name if it has one.
+        stage: String,
+        /// What went wrong.
+        error: Box<Error>,
+    },
     /// A program or a setting of the machine is missing.
     #[error("{message}")]
     Machine {
@@ -137,7 +145,7 @@ impl Error {
             Self::Definition(_) => FailureKind::Recipe,
             Self::Script { .. } => FailureKind::Script,
             Self::Limit { kind, .. } => *kind,
-            Self::At { error, .. } => error.kind(),
+            Self::At { error, .. } | Self::Stage { error, .. } => error.kind(),
             Self::Base { .. } => FailureKind::Base,
             Self::Network { .. } => FailureKind::Network,
             Self::Cancelled => FailureKind::Cancelled,
@@ -147,6 +155,26 @@ impl Error {
             | Self::Exists(_)
             | Self::Io { .. }
             | Self::Internal(_) => FailureKind::Internal,
+        }
+    }
+
+    /// Tells which of several stages it belongs to. What ends a build from outside belongs to none.
+    pub(crate) fn in_stage(self, stage: &str) -> Self {
+        match self {
+            Self::Cancelled => self,
+            Self::At {
+                error,
+                line,
+                column,
+            } => Self::At {
+                error: Box::new(error.in_stage(stage)),
+                line,
+                column,
+            },
+            error => Self::Stage {
+                stage: stage.to_owned(),
+                error: Box::new(error),
+            },
         }
     }
 

@@ -65,6 +65,13 @@ pub(crate) fn of_engine(error: &Error) -> Failure {
             ..of_engine(error)
         };
     }
+    if let Error::Stage { stage, error } = error {
+        let failure = of_engine(error);
+        return Failure {
+            message: format!("{stage}: {}", failure.message),
+            ..failure
+        };
+    }
     let mut failure = Failure::new(kind(error.kind()), with_cause(error));
     match error {
         Error::Definition(diagnostics) => {
@@ -84,6 +91,7 @@ pub(crate) fn of_engine(error: &Error) -> Failure {
         Error::Base { help, .. } | Error::Machine { help, .. } => failure.help.clone_from(help),
         Error::Network { .. }
         | Error::At { .. }
+        | Error::Stage { .. }
         | Error::NotStarted { .. }
         | Error::Exists(_)
         | Error::Cancelled

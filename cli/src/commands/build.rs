@@ -172,6 +172,9 @@ pub(super) fn rendered(diagnostic: &definition::Diagnostic, request: &Request) -
 
 /// Says what went wrong, and what would be right.
 pub(super) fn tell(error: &Error, place: &str) {
+    if let Error::Stage { stage, error } = error {
+        return tell(error, &format!("{place}{stage}: "));
+    }
     eprintln!("cooperage: {place}{}", Told(error));
     if let Error::Base { help, .. } | Error::Machine { help, .. } = error
         && let Some(help) = help

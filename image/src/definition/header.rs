@@ -38,6 +38,17 @@ pub(super) struct Parsed {
     pub(super) fields: BTreeMap<String, Field>,
 }
 
+impl Parsed {
+    /// What stands for a header that is not there.
+    pub(super) fn of_no_base() -> Self {
+        Self {
+            bootstrap: Some(Bootstrap::Scratch),
+            stage: None,
+            fields: BTreeMap::new(),
+        }
+    }
+}
+
 /// Judges the header of a stage, and notes what of it must not be shown.
 pub(super) fn parse(
     stage: &RawStage<'_>,

@@ -42,7 +42,7 @@ pub use self::app::App;
 pub use self::diagnostic::{Diagnostic, Severity};
 pub use self::files::{FileCopy, Files, FilesFrom};
 pub use self::header::{Field, Header};
-pub use self::options::{Mode, Options, Unused};
+pub use self::options::{HeaderNeed, Mode, Options, Unused};
 pub use self::render::render;
 pub use self::script::Script;
 pub use self::stage::{Sections, Stage};
@@ -159,7 +159,7 @@ pub fn parse(text: &[u8], options: &Options) -> Parsed {
     report_latin_1(&decoded, &mut report);
     let expanded = arguments::expand(&decoded.text, options, &mut report);
     let raw = raw_stages(&expanded, options.mode);
-    let (understood, secrets) = stages(&raw, &mut report);
+    let (understood, secrets) = stages(&raw, options.header, &mut report);
     let (definition, refused) = if report.errors() > 0 {
         (None, understood)
     } else {
@@ -226,17 +226,26 @@ impl Understood {
     }
 }
 
-fn stages(raw: &[RawStage<'_>], report: &mut Report<'_>) -> (Vec<Understood>, Secrets) {
+fn stages(
+    raw: &[RawStage<'_>],
+    need: HeaderNeed,
+    report: &mut Report<'_>,
+) -> (Vec<Understood>, Secrets) {
     if raw.is_empty() {
         let text = Text::new("definition is empty")
             .help("the least there can be is `Bootstrap: docker` and `From: …`");
         report.error("empty-definition", &(0..0), text);
     }
+    let may_lack_header = need == HeaderNeed::Optional && raw.len() == 1;
     let mut stages = Vec::new();
     let mut names: Vec<Option<String>> = Vec::new();
     let mut secrets = Secrets::default();
     for raw in raw.iter().take(MOST_STAGES) {
-        let header = header::parse(raw, &mut secrets, report);
+        let header = if may_lack_header && raw.has_no_header() {
+            header::Parsed::of_no_base()
+        } else {
+            header::parse(raw, &mut secrets, report)
+        };
         let resolved = names::resolve(&raw.sections, report);
         let sections = stage::sections(&resolved, &names, report);
         names.push(header.stage.clone());

@@ -11,6 +11,19 @@ pub struct Options {
     pub unused_build_args: Unused,
     /// Which grammar is accepted.
     pub mode: Mode,
+    /// Whether there has to be a header.
+    pub header: HeaderNeed,
+}
+
+/// Whether a definition has to have a header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HeaderNeed {
+    /// It has to name the base.
+    #[default]
+    Required,
+    /// There is a base already: a definition of one stage may begin with its first section, and
+    /// then stands on an empty base.
+    Optional,
 }
 
 /// What a build argument is that no `{{ name }}` asks for.

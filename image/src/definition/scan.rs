@@ -24,11 +24,16 @@ impl RawStage<'_> {
 
     /// Whether there is nothing but blank lines and comments.
     pub(super) fn is_empty(&self) -> bool {
+        self.sections.is_empty() && self.has_no_header()
+    }
+
+    /// Whether nothing but blank lines and comments stands above the first section.
+    pub(super) fn has_no_header(&self) -> bool {
         let is_blank = |line: &Line<'_>| {
             let text = line.text.trim();
             text.is_empty() || text.starts_with('#')
         };
-        self.sections.is_empty() && self.header.iter().all(is_blank)
+        self.header.iter().all(is_blank)
     }
 }
 

@@ -2,6 +2,7 @@
 //! then the last stage is packed.
 
 mod copies;
+mod early;
 mod event;
 mod finish;
 mod image;
@@ -19,7 +20,7 @@ use self::stage::{Order, StageBuild};
 use self::stages::Stages;
 use self::watch::Watch;
 use crate::cache;
-use crate::definition::{self, Definition};
+use crate::definition::{self, Definition, HeaderNeed, Stage};
 use crate::error::Error;
 use crate::sandbox::{self, Namespace};
 
@@ -71,22 +72,32 @@ impl Engine {
             };
             let mut stages = Stages::of(&definition);
             for stage in &definition.stages {
-                stages.announce(stage, &|line| events(Event::Info(line)));
-                let mut build = StageBuild::begin(order, stage)?;
-                build.run_pre()?;
-                build.bootstrap()?;
-                build.copy_from_stages(&stages)?;
-                build.run_setup()?;
-                build.copy_files()?;
-                build.run_post()?;
-                build.refresh_libraries()?;
-                build.install_metadata()?;
-                build.run_test()?;
-                stages.add(build);
+                stages.announce(&|line| events(Event::Info(line)));
+                let built = build_stage(order, stage, &stages);
+                stages.add(built.map_err(|error| stages.name_next(error))?);
             }
             stages.into_last()?.finish()
         })
     }
+}
+
+fn build_stage<'a>(
+    order: Order<'a>,
+    stage: &'a Stage,
+    earlier: &Stages<'a>,
+) -> Result<StageBuild<'a>, Error> {
+    let mut build = StageBuild::begin(order, stage)?;
+    build.check_machine()?;
+    build.run_pre()?;
+    build.bootstrap()?;
+    build.copy_from_stages(earlier)?;
+    build.run_setup()?;
+    build.copy_files()?;
+    build.run_post()?;
+    build.refresh_libraries()?;
+    build.install_metadata()?;
+    build.run_test()?;
+    Ok(build)
 }
 
 /// Reads the request's definition, with its warnings told.
@@ -94,7 +105,11 @@ pub(crate) fn parse(
     request: &Request,
     events: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Definition, Error> {
-    let parsed = definition::parse(&request.definition, &request.definition_options);
+    let mut options = request.definition_options.clone();
+    if matches!(request.output, Output::Update(_)) {
+        options.header = HeaderNeed::Optional;
+    }
+    let parsed = definition::parse(&request.definition, &options);
     let diagnostics = parsed.redacted_diagnostics();
     let Some(mut definition) = parsed.definition else {
         return Err(Error::Definition(diagnostics));

@@ -103,7 +103,6 @@ impl<'a> StageBuild<'a> {
         Ok(())
     }
 
-    /// Whether this stage becomes the image.
     /// The sandbox that is updated takes the place of the base of the stage that becomes the image.
     fn updated_sandbox(&self) -> Option<Bootstrap> {
         match &self.order.request.output {
@@ -118,6 +117,7 @@ impl<'a> StageBuild<'a> {
         }
     }
 
+    /// Whether this stage becomes the image.
     fn is_last(&self) -> bool {
         let last = self.order.definition.stages.last();
         last.is_some_and(|last| std::ptr::eq(last, self.stage))

@@ -31,16 +31,31 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// Which stage is next, when there are several.
-    pub(super) fn announce(&self, stage: &Stage, say: &dyn Fn(&str)) {
-        let (number, count) = (self.built.len() + 1, self.definition.stages.len());
-        if count > 1 {
-            let name = stage.name().map(|name| format!(": {name}"));
-            say(&format!(
-                "stage {number} of {count}{}",
-                name.unwrap_or_default()
-            ));
+    /// Says which stage is next, when there are several.
+    pub(super) fn announce(&self, say: &dyn Fn(&str)) {
+        if let Some(next) = self.next() {
+            say(&next);
         }
+    }
+
+    /// What went wrong in the next stage, with its name when there are several.
+    pub(super) fn name_next(&self, error: Error) -> Error {
+        match self.next() {
+            Some(next) => error.in_stage(&next),
+            None => error,
+        }
+    }
+
+    /// The next of several stages: its number, and its name if it has one.
+    fn next(&self) -> Option<String> {
+        let (index, stages) = (self.built.len(), &self.definition.stages);
+        let stage = stages.get(index).filter(|_| stages.len() > 1)?;
+        let name = stage.name().map(|name| format!(" ({name})"));
+        let (number, count) = (index + 1, stages.len());
+        Some(format!(
+            "stage {number} of {count}{}",
+            name.unwrap_or_default()
+        ))
     }
 
     /// The stage at a place of the definition.

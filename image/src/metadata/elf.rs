@@ -11,6 +11,42 @@ use crate::Error;
 const MOST_LINKS: usize = 40;
 const MOST_ENTRIES: usize = 10_000;
 
+/// Kind of an ELF file that is a program at a fixed address.
+const PROGRAM: u16 = 2;
+
+/// How ELF files tell the machine that they are for.
+struct Machine {
+    architecture: &'static str,
+    number: u16,
+    is_64: bool,
+    is_little: bool,
+}
+
+const MACHINES: [Machine; 13] = [
+    machine("386", 3, false, true),
+    machine("amd64", 62, true, true),
+    machine("arm", 40, false, true),
+    machine("arm64", 183, true, true),
+    machine("ppc64le", 21, true, true),
+    machine("ppc64", 21, true, false),
+    machine("mips64le", 8, true, true),
+    machine("mips64", 8, true, false),
+    machine("mipsle", 8, false, true),
+    machine("mips", 8, false, false),
+    machine("s390x", 22, true, false),
+    machine("riscv64", 243, true, true),
+    machine("loong64", 258, true, true),
+];
+
+const fn machine(architecture: &'static str, number: u16, is_64: bool, is_little: bool) -> Machine {
+    Machine {
+        architecture,
+        number,
+        is_64,
+        is_little,
+    }
+}
+
 /// The architecture of `/bin/sh`, or else of the first program found, or else of this machine.
 pub(super) fn architecture(root: &Path) -> Result<&'static str> {
     if let Some(found) = resolve(root, "bin/sh").and_then(|shell| of_program(&shell)) {
@@ -111,28 +147,37 @@ fn of_program(path: &Path) -> Option<&'static str> {
     if !head.starts_with(b"\x7fELF") {
         return None;
     }
-    let (is_64, is_little) = (head[4] == 2, head[5] == 1);
-    let machine = [head[18], head[19]];
-    let machine = if is_little {
-        u16::from_le_bytes(machine)
-    } else {
-        u16::from_be_bytes(machine)
-    };
-    match (machine, is_64, is_little) {
-        (3, ..) => Some("386"),
-        (62, ..) => Some("amd64"),
-        (40, ..) => Some("arm"),
-        (183, ..) => Some("arm64"),
-        (21, _, true) => Some("ppc64le"),
-        (21, _, false) => Some("ppc64"),
-        (8, true, true) => Some("mips64le"),
-        (8, true, false) => Some("mips64"),
-        (8, false, true) => Some("mipsle"),
-        (8, false, false) => Some("mips"),
-        (22, ..) => Some("s390x"),
-        (243, ..) => Some("riscv64"),
-        (258, ..) => Some("loong64"),
-        _ => None,
+    let mut machines = MACHINES.iter().map(|machine| (machine, machine.head()));
+    let (found, _) =
+        machines.find(|(_, known)| known[..6] == head[..6] && known[18..] == head[18..])?;
+    Some(found.architecture)
+}
+
+/// How the programs of an architecture begin, up to the number of its machine; nothing if it is
+/// not known.
+pub(crate) fn head_of_program(architecture: &str) -> Option<[u8; 20]> {
+    let mut machines = MACHINES.iter();
+    let machine = machines.find(|machine| machine.architecture == architecture)?;
+    Some(machine.head())
+}
+
+impl Machine {
+    fn head(&self) -> [u8; 20] {
+        let order = |number: u16| {
+            if self.is_little {
+                number.to_le_bytes()
+            } else {
+                number.to_be_bytes()
+            }
+        };
+        let mut head = [0; 20];
+        head[..4].copy_from_slice(b"\x7fELF");
+        head[4] = if self.is_64 { 2 } else { 1 };
+        head[5] = if self.is_little { 1 } else { 2 };
+        head[6] = 1;
+        head[16..18].copy_from_slice(&order(PROGRAM));
+        head[18..].copy_from_slice(&order(self.number));
+        head
     }
 }
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::apps::{AppOfStage, install_apps, post_with_apps};
 pub use self::base::{BaseKind, install_base};
+pub(crate) use self::elf::head_of_program;
 pub use self::inspect::{InspectFacts, facts};
 pub use self::labels::build_date;
 pub use self::oci::{OciConfig, install_oci_config};

@@ -4,11 +4,12 @@ use std::process::Command;
 
 use cooperage_image::base::debootstrap::{self, Surroundings};
 use cooperage_image::definition::Debootstrap;
-use cooperage_image::sandbox::{Identity, Namespace, Section, Workspace};
-use cooperage_image::{Cancel, Limits};
+use cooperage_image::sandbox::{Identity, Namespace, Network, Section, Workspace};
+use cooperage_image::{Cancel, Limits, Output};
 
 use crate::Case;
 use crate::machine::Machine;
+use crate::stages::Place;
 
 pub(crate) const CASES: &[Case] = &[
     (
@@ -21,12 +22,37 @@ pub(crate) const CASES: &[Case] = &[
     ),
 ];
 
+const PACKAGES: &str = "
+    apt-get update
+    apt-get install -y --no-install-recommends openssh-client
+    useradd -m alice
+    chown alice /home/alice
+    groupadd staff2
+    ldconfig
+    ssh -V
+";
+
 fn with_many_ids() {
     install(Identity::Auto);
 }
 
+/// The engine's whole line, with a library where only the cache of libraries finds it.
 fn with_one_id() {
-    install(Identity::Single);
+    let mut place = Place::new(Identity::Single);
+    place.network = Network::Host;
+    let (mirror, release) = mirror();
+    let definition = format!(
+        "Bootstrap: debootstrap\nMirrorURL: {mirror}\nOSVersion: {release}\nInclude: netbase\n\
+         %post\n{PACKAGES}    mkdir /opt/lib\n    cp /lib/*/libz.so.1 /opt/lib\n    \
+         echo /opt/lib > /etc/ld.so.conf.d/ours.conf\n    rm -r /var/cache/ldconfig\n\
+         %test\n    /sbin/ldconfig -p | grep /opt/lib/libz.so.1\n    \
+         ! test -e /var/cache/ldconfig/aux-cache\n"
+    );
+
+    let (built, log) = place.build(&place.request(&definition, Output::Sif(place.path("x.sif"))));
+
+    assert!(built.is_ok(), "{built:?}: {log}");
+    assert!(log.contains("OpenSSH_"), "{log}");
 }
 
 fn install(identity: Identity) {
@@ -53,9 +79,7 @@ fn install(identity: Identity) {
     });
     assert!(done.is_ok(), "{done:?}: {}", String::from_utf8_lossy(&log));
 
-    let script = "apt-get update; apt-get install -y --no-install-recommends openssh-client; \
-                  useradd -m alice; chown alice /home/alice; groupadd staff2; ldconfig; ssh -V";
-    let said = machine.run(Section::Post, script).said();
+    let said = machine.run(Section::Post, PACKAGES).said();
     assert!(said.contains("OpenSSH_"), "{said}");
 }
 

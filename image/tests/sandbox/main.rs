@@ -10,6 +10,7 @@ mod debian;
 mod files;
 mod limits;
 mod machine;
+mod requests;
 mod run;
 mod scripts;
 mod squashfs;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         debian::CASES,
         run::CASES,
         stages::CASES,
+        requests::CASES,
     ];
     let trials = cases.concat().into_iter().map(|(name, case)| {
         Trial::test(name.replace(' ', "_"), move || {

@@ -20,6 +20,10 @@ pub(crate) const CASES: &[Case] = &[
         files_of_a_stage_are_copied,
     ),
     (
+        "files of a stage keep owners and capabilities",
+        owners_and_capabilities_are_copied,
+    ),
+    (
         "a file that a stage does not have is named with its line",
         a_missing_file_of_a_stage_is_named,
     ),
@@ -49,6 +53,7 @@ pub(crate) const CASES: &[Case] = &[
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
     identity: Identity,
+    pub(crate) network: Network,
 }
 
 pub(crate) const BUSYBOX: &str = "
@@ -60,7 +65,11 @@ pub(crate) const BUSYBOX: &str = "
 impl Place {
     pub(crate) fn new(identity: Identity) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, identity }
+        Self {
+            folder,
+            identity,
+            network: Network::None,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
@@ -80,7 +89,7 @@ impl Place {
             scratch: self.path("scratch"),
             registries: Registries::default(),
             identity: self.identity,
-            network: Network::None,
+            network: self.network,
             environment: std::collections::BTreeMap::new(),
         });
         let log = std::sync::Mutex::new(Vec::new());
@@ -158,10 +167,47 @@ fn files_of_a_stage_are_copied() {
         let (built, log) = place.sandbox(&definition);
 
         assert!(built.is_ok(), "{identity:?} {built:?}: {log}");
-        assert!(log.contains("stage 2 of 2: second"), "{log}");
+        assert!(log.contains("stage 2 of 2 (second)"), "{log}");
         assert!(log.contains("copied before setup"), "{log}");
         let stored = place.path("sandbox/.singularity.d/Singularity");
         assert_eq!(fs::read_to_string(stored).unwrap(), definition);
+    }
+}
+
+/// Needs a range of ids.
+fn owners_and_capabilities_are_copied() {
+    let place = Place::new(Identity::Auto);
+    let definition = two_stages(
+        "
+%setup
+    cp /bin/busybox $APPTAINER_ROOTFS/tool
+    setcap cap_net_raw+ep $APPTAINER_ROOTFS/tool
+%post
+    /bin/busybox mkdir /data
+    echo x > /data/file
+    /bin/busybox chown 33:44 /data/file
+    /bin/busybox chown -h 55:66 /data
+",
+        "
+%files from first
+    /tool
+    /data
+%setup
+    getcap $APPTAINER_ROOTFS/tool
+%post
+    /bin/busybox stat -c '%u:%g %n' /data /data/file
+",
+    );
+
+    let (built, log) = place.sandbox(&definition);
+
+    assert!(built.is_ok(), "{built:?}: {log}");
+    for told in [
+        "tool cap_net_raw=ep",
+        "\n55:66 /data\n",
+        "\n33:44 /data/file\n",
+    ] {
+        assert!(log.contains(told), "{told}: {log}");
     }
 }
 
@@ -172,7 +218,8 @@ fn a_missing_file_of_a_stage_is_named() {
     let (built, _) = place.sandbox(&definition);
 
     let error = built.unwrap_err();
-    assert_eq!(error.to_string(), "/no/such is not in stage first");
+    let told = "stage 2 of 2 (second): /no/such is not in stage first";
+    assert_eq!(error.to_string(), told);
     let line = definition
         .lines()
         .position(|line| line.contains("/no/such"));
