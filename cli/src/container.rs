@@ -64,19 +64,30 @@ fn try_to_start(args: &ContainerArgs, image: &OsStr, action: Action) -> anyhow::
         let name = Path::new(image).file_name().unwrap_or_default();
         name.clone_into(&mut opened.name);
     }
-    let files = match Files::of(&opened, &ways)? {
+    let warn = |text: &str| eprintln!("WARNING: {text}");
+    let files = match Files::of(&opened, &ways, &warn)? {
         Some(files) => files,
-        None => Files::in_tree(ask(args, path.as_os_str(), &["--unpack"])?),
+        None => Files::in_tree(unpacked(args, &path, &ways)?),
     };
-    Ok(runtime::start(
-        &opened,
-        &files,
-        &options,
-        &caller,
-        &|text| {
-            eprintln!("WARNING: {text}");
-        },
-    )?)
+    Ok(runtime::start(&opened, files, &options, &caller, &warn)?)
+}
+
+fn unpacked(args: &ContainerArgs, image: &Path, ways: &Ways) -> anyhow::Result<PathBuf> {
+    ask(args, image.as_os_str(), &["--unpack"]).map_err(|_| {
+        let mounting = if ways.unpack {
+            "leave --unsquash out"
+        } else {
+            "install squashfuse and have /dev/fuse, so that nothing is unpacked"
+        };
+        let error = Error::Base {
+            message: format!("{} cannot be unpacked", image.display()),
+            help: Some(format!(
+                "set COOPERAGE_CACHE to a folder with room (it is {}), or {mounting}",
+                ways.cache.display()
+            )),
+        };
+        error.into()
+    })
 }
 
 fn caller() -> anyhow::Result<Caller> {

@@ -13,6 +13,11 @@ const LONGEST: Duration = Duration::from_mins(5);
 pub fn apptainer(folder: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
     let mut command = Command::new(settings::tool("apptainer"));
     command.current_dir(folder).args(arguments);
+    // What is in its environment it passes on to images.
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LANG", "C.UTF-8");
     // shub:// and pulls by URL speak https unless told otherwise; the hub listens on loopback.
     command
         .env("APPTAINER_NOHTTPS", "1")

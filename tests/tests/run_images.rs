@@ -330,20 +330,7 @@ fn with_fuse_an_image_is_not_unpacked_and_nothing_stays() -> anyhow::Result<()> 
             &cache,
             &["exec", "image.sif", "sh", "-c", script],
         );
-        let mut with_fuse = Command::new("unshare");
-        with_fuse
-            .args([
-                "--mount",
-                "sh",
-                "-c",
-                "mount --bind fuse /dev/fuse; exec \"$@\"",
-                "sh",
-            ])
-            .arg(ours.get_program())
-            .args(ours.get_args())
-            .current_dir(here);
-
-        let ran = process::run(&mut with_fuse, LONGEST)?.success()?;
+        let ran = process::run(&mut with_fuse(&ours, here), LONGEST)?.success()?;
 
         let own = process::run(Command::new("id").arg("-u").args(user), LONGEST)?.success()?;
         assert!(
@@ -360,6 +347,95 @@ fn with_fuse_an_image_is_not_unpacked_and_nothing_stays() -> anyhow::Result<()> 
         let is_running = process::run(&mut running, LONGEST)?.status.success();
         Ok((!is_running).then_some(()))
     })
+}
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
+fn where_fuse_fails_an_image_is_unpacked_and_without_room_one_is_told_what_to_do()
+-> anyhow::Result<()> {
+    let world = Settings::from_environment()?;
+    let folder = tempfile::tempdir()?;
+    let here = folder.path();
+    prepare(&world, here)?;
+    shell(here, "mknod fuse c 10 229 && chmod 666 fuse && mkdir bin")?;
+    let programs = format!("PATH={}:/usr/bin:/bin", here.join("bin").display());
+    let exec = ["exec", "image.sif", "echo", "ran"];
+
+    for broken in ["echo no such luck >&2; exit 1", "exit 0"] {
+        for name in ["squashfuse", "squashfuse_ll"] {
+            std::fs::write(
+                here.join("bin").join(name),
+                format!("#!/bin/sh\n{broken}\n"),
+            )?;
+        }
+        shell(here, "chmod -R 755 bin")?;
+        for user in [None, world.user.as_deref()] {
+            let cache = here.join(format!("cache-{}-{}", user.unwrap_or("root"), broken.len()));
+            let mut ours = process::command_as(user, "env");
+            ours.arg(format!("COOPERAGE_CACHE={}", cache.display()));
+            ours.arg(&programs).arg(&world.cooperage).args(exec);
+            let ran = process::run(&mut with_fuse(&ours, here), LONGEST)?;
+            assert_eq!(ran.stdout, "ran\n", "{user:?} {broken}: {}", ran.stderr);
+            assert!(ran.stderr.contains("cannot be mounted"), "{}", ran.stderr);
+            assert!(cache.join("trees").exists(), "{user:?} {broken}");
+        }
+    }
+
+    let full = "mkdir full; mount -t tmpfs -o size=300k none full; exec \"$@\"";
+    let cache = here.join("full");
+    let ours = command_as(
+        &world,
+        None,
+        &cache,
+        &["exec", "--unsquash", "image.sif", "true"],
+    );
+    let refused = process::run(&mut in_own_mounts(full, &ours, here), LONGEST)?;
+    assert_eq!(refused.status.code(), Some(255), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("COOPERAGE_CACHE"),
+        "{}",
+        refused.stderr
+    );
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
+fn an_image_without_a_shell_runs_what_its_configuration_says() -> anyhow::Result<()> {
+    let world = Settings::from_environment()?;
+    let folder = tempfile::tempdir()?;
+    let here = folder.path();
+    std::fs::set_permissions(here, Permissions::from_mode(0o1777))?;
+    let from = format!("{}/tensorflow/tensorflow", world.registry);
+    let recipe = format!("Bootstrap: docker\nFrom: {from}\n%post\n    rm /bin/sh\n");
+    std::fs::write(here.join("Bare"), recipe)?;
+    build(&world, here, "bare.sif", "Bare")?;
+
+    let given = ["exec", "--env", "GREETING=a $HOME", "bare.sif", "env"];
+    for user in [None, world.user.as_deref()] {
+        let cache = here.join(format!("cache-{}", user.unwrap_or("root")));
+        let run = |words: &[&str]| run_as(&world, user, &cache, here, words);
+
+        let whole = run(&["run", "bare.sif"])?.success()?;
+        assert_eq!(whole, "entry point of docker /bin/echo command of docker\n");
+        let words = run(&["run", "bare.sif", "a b", "$HOME"])?.success()?;
+        assert_eq!(words, "entry point of docker a b $HOME\n");
+        let variables = run(&given)?.success()?;
+        assert!(variables.contains("\nGREETING=a $HOME\n"), "{variables}");
+        assert_eq!(
+            run(&["exec", "bare.sif", "nonesuch"])?.status.code(),
+            Some(127)
+        );
+        let shell = run(&["shell", "bare.sif"])?;
+        assert_eq!(shell.status.code(), Some(255));
+        assert!(
+            shell.stderr.contains("it has no /bin/sh"),
+            "{}",
+            shell.stderr
+        );
+        assert!(shell.stderr.contains("--shell PATH"), "{}", shell.stderr);
+    }
+    Ok(())
 }
 
 #[test]
@@ -491,6 +567,21 @@ fn command_as(world: &Settings, user: Option<&str>, cache: &Path, words: &[&str]
         .arg(&world.cooperage)
         .args(words);
     command
+}
+
+/// With a `/dev/fuse` that everybody may open.
+fn with_fuse(command: &Command, here: &Path) -> Command {
+    in_own_mounts("mount --bind fuse /dev/fuse; exec \"$@\"", command, here)
+}
+
+fn in_own_mounts(script: &str, command: &Command, here: &Path) -> Command {
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(here);
+    inside
 }
 
 fn shell(here: &Path, script: &str) -> anyhow::Result<String> {

@@ -11,69 +11,20 @@ use nix::sys::stat::{Mode, umask};
 
 use super::account::Caller;
 use super::environment::{Environment, candidates};
+use super::files::Files;
 use super::image::{Form, Image};
 use super::options::{Action, Contain, Options, Writable};
-use super::{plan, trees};
+use super::plan;
 use crate::error::Error;
-use crate::sandbox::container::{
-    self, Files as Mounted, Isolation, Program, Root, Session, Surface, Writing,
-};
+use crate::sandbox::container::{Isolation, Program, Root, Session, Surface, Writing};
 
 const SHELL: &str = "/bin/sh";
 const SCRIPT: &str = include_str!("launch.sh");
 
-/// How an image's files may be had.
-#[derive(Debug, Clone)]
-pub struct Ways {
-    /// The folder of the cache.
-    pub cache: PathBuf,
-    /// Where programs of the machine are looked for.
-    pub programs: Vec<PathBuf>,
-    /// Whether it is unpacked also where it could be mounted.
-    pub unpack: bool,
-}
-
-/// Where an image's files are.
-#[derive(Debug)]
-pub struct Files(Mounted);
-
-impl Files {
-    /// Where they can be had at once; nothing if the image has to be unpacked first.
-    pub fn of(image: &Image, ways: &Ways) -> Result<Option<Self>, Error> {
-        if image.form == Form::Folder {
-            return Ok(Some(Self(Mounted::Folder(image.path.clone()))));
-        }
-        if let Some(tree) = trees::find(image, &ways.cache)? {
-            return Ok(Some(Self::in_tree(tree)));
-        }
-        let (Form::Squashfs { offset }, false) = (&image.form, ways.unpack) else {
-            return Ok(None);
-        };
-        let mut names = ["squashfuse_ll", "squashfuse"].into_iter();
-        let program = names.find_map(|name| {
-            let mut paths = ways.programs.iter().map(|folder| folder.join(name));
-            paths.find(|path| path.is_file())
-        });
-        let program = program.filter(|_| container::fuse_can_be_used());
-        Ok(program.map(|program| {
-            Self(Mounted::Squashfs {
-                program,
-                image: image.path.clone(),
-                offset: *offset,
-            })
-        }))
-    }
-
-    /// In a tree that [`unpack`](super::unpack) made.
-    pub fn in_tree(tree: PathBuf) -> Self {
-        Self(Mounted::Folder(tree))
-    }
-}
-
 /// Becomes the program that is asked for. The calling process must have one thread.
 pub fn start(
     image: &Image,
-    files: &Files,
+    files: Files,
     options: &Options,
     caller: &Caller,
     warn: &dyn Fn(&str),
@@ -86,7 +37,7 @@ pub fn start(
     let writing = writing(image, options)?;
 
     let isolation = isolation(options);
-    let root = Root::enter(&files.0, isolation)?;
+    let root = Root::enter(files.0, isolation)?;
     let gathered = root.gather(plan::places(options, isolation, caller), &mut leave_out)?;
     let surface = Surface::gather(writing, options.underlay)?;
     let mut session = root.into_session(gathered)?;
@@ -239,14 +190,7 @@ fn become_plain(environment: &Environment<'_>) -> Result<Infallible, Error> {
         Action::Shell(None, _) | Action::Test(_) => Vec::new(),
     };
     let Some(program) = arguments.first().cloned() else {
-        return Err(Error::Base {
-            message: format!(
-                "{} cannot {}: it has no /bin/sh, and no ENTRYPOINT or CMD is known",
-                environment.image.path.display(),
-                environment.options.action.name()
-            ),
-            help: Some("name a program of the image: cooperage exec IMAGE PROGRAM".to_owned()),
-        });
+        return Err(has_no_shell(environment));
     };
     let variables = environment.plain(config);
     let path = variables.iter().find(|(name, _)| name == "PATH");
@@ -260,11 +204,38 @@ fn become_plain(environment: &Environment<'_>) -> Result<Infallible, Error> {
     started.start().map_err(|error| not_started(&name, error))
 }
 
+/// Nothing says what to run, and there is no shell to run the image's own scripts.
+fn has_no_shell(environment: &Environment<'_>) -> Error {
+    let (lack, other) = match &environment.options.action {
+        Action::Shell(..) => ("it has no /bin/sh", "its own shell: --shell PATH"),
+        Action::Test(_) => (
+            "it has no /bin/sh, which runs tests",
+            "a program of it: cooperage exec IMAGE PROGRAM",
+        ),
+        Action::Run(_) | Action::Exec(_) => (
+            "it has no /bin/sh, and no ENTRYPOINT or CMD is known",
+            "a program of it: cooperage exec IMAGE PROGRAM",
+        ),
+    };
+    Error::Base {
+        message: format!(
+            "{}: cannot {}: {lack}",
+            environment.image.path.display(),
+            environment.options.action.name()
+        ),
+        help: Some(format!("name {other}")),
+    }
+}
+
 fn not_started(program: &str, error: Errno) -> Error {
     let (why, status) = match error {
         Errno::ENOENT => (
             "it, or what it is run by, is not in the image".to_owned(),
             127,
+        ),
+        Errno::ENOTCONN => (
+            "what served the image's files has ended; --unsquash does without it".to_owned(),
+            126,
         ),
         Errno::ENOEXEC => ("it is made for another architecture".to_owned(), 126),
         error => (error.desc().to_owned(), 126),

@@ -12,7 +12,7 @@
 //!    SIF), so an image that was changed has another name. See [`trees`].
 //! 3. A squashfs is mounted by FUSE, where the caller may use it and `squashfuse_ll` or
 //!    `squashfuse` is installed.
-//! 4. It is unpacked into the cache, once, by whoever comes first.
+//! 4. It is unpacked into the cache, once, by whoever comes first; also when mounting it fails.
 //!
 //! What the image's scripts say of the environment is found out by the image's own shell, with a
 //! script of ours ([`launch.sh`](launch.sh)) in place of the image's `actions`, which differ between
@@ -22,6 +22,7 @@
 mod account;
 mod bind;
 mod environment;
+mod files;
 mod image;
 mod launch;
 mod options;
@@ -32,8 +33,9 @@ mod trees;
 pub use crate::sandbox::container::Isolation;
 pub use account::Caller;
 pub use bind::{Bind, parse_binds, parse_mount};
+pub use files::{Files, Ways};
 pub use image::Image;
-pub use launch::{Files, Ways, start};
+pub use launch::start;
 pub use options::{Action, Contain, Home, Options, Variable, Writable};
 pub use remote::Remote;
 pub(crate) use trees::remove as remove_tree;

@@ -13,6 +13,7 @@
 //!    bind mounts, makes that the root directory and mounts there what was gathered.
 //! 5. [`Program::start`] becomes the program.
 
+mod aside;
 mod fuse;
 mod place;
 mod process;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid};
 use rustix::fs::CWD;
 use rustix::mount::open_tree;
@@ -35,6 +36,7 @@ use super::child::machine;
 use super::failure::Failure;
 use super::mounts;
 
+pub(crate) use aside::{Mounted, mount as mount_squashfs};
 pub(crate) use fuse::can_be_used as fuse_can_be_used;
 pub(crate) use place::{Place, Source};
 pub(crate) use process::Program;
@@ -46,15 +48,8 @@ pub(crate) use session::Session;
 pub(crate) enum Files {
     /// In a folder.
     Folder(PathBuf),
-    /// In a squashfs that a program of the machine can mount without root.
-    Squashfs {
-        /// The program.
-        program: PathBuf,
-        /// The file.
-        image: PathBuf,
-        /// Where in it the squashfs begins.
-        offset: u64,
-    },
+    /// In a squashfs that is mounted.
+    Squashfs(Mounted),
 }
 
 /// What the container has of its own, besides the mounts.
@@ -75,28 +70,28 @@ pub(crate) struct Root {
 
 impl Root {
     /// Enters the namespaces and takes hold of the image's files.
-    pub(crate) fn enter(files: &Files, isolation: Isolation) -> Result<Self, Failure> {
-        let own_users = needs_user_namespace()?;
-        let tree = match files {
+    pub(crate) fn enter(files: Files, isolation: Isolation) -> Result<Self, Failure> {
+        let root = match files {
             Files::Folder(folder) => {
+                let own_users = needs_user_namespace()?;
                 leave_users(own_users, Inside::Caller)?;
-                open_tree(CWD, folder, mounts::CLONE).map_err(mounts::shown(folder))?
+                let tree =
+                    open_tree(CWD, &folder, mounts::CLONE).map_err(mounts::shown(&folder))?;
+                Self { tree, own_users }
             }
-            Files::Squashfs {
-                program,
-                image,
-                offset,
-            } => {
-                // Files of root have to be the caller's, so the file system belongs to a namespace
-                // in which the caller is root, and the container is one below it.
-                leave_users(own_users, Inside::Root)?;
-                let tree = fuse::mount(program, image, *offset, own_users)?;
+            Files::Squashfs(Mounted { tree, users }) => {
+                outer_ids();
+                if let Some(users) = &users {
+                    setns(users, CloneFlags::CLONE_NEWUSER)
+                        .map_err(machine("entering the namespace of the image's files"))?;
+                }
+                let own_users = users.is_some();
                 leave_users(own_users, Inside::CallerAgain)?;
-                tree
+                Self { tree, own_users }
             }
         };
         isolate(isolation)?;
-        Ok(Self { tree, own_users })
+        Ok(root)
     }
 }
 

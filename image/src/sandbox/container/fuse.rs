@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::unistd::{Gid, Uid};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen,
@@ -35,6 +35,15 @@ pub(super) fn mount(
     let device = open(DEVICE, OFlags::RDWR, Mode::empty()).map_err(refused("opening /dev/fuse"))?;
     let tree = file_system(&device, own_users).map_err(refused("mounting the image by FUSE"))?;
     serve(program, image, offset, &device)?;
+    // A program that died in the background is noticed, as nobody else has the device then.
+    drop(device);
+    openat(
+        &tree,
+        ".",
+        OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(refused("reading the image by FUSE"))?;
     Ok(tree)
 }
 

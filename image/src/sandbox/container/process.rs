@@ -83,11 +83,16 @@ pub(super) fn split() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The child's id in the parent, nothing in the child.
+/// As [`duplicate`], with all signals blocked in both.
 fn divide() -> Result<Option<Pid>, Failure> {
     SigSet::all()
         .thread_block()
         .map_err(machine("blocking signals"))?;
+    duplicate()
+}
+
+/// Makes a process like this one: the child's id in the parent, nothing in the child.
+pub(super) fn duplicate() -> Result<Option<Pid>, Failure> {
     #[expect(
         unsafe_code,
         reason = "only a process without threads comes here, so all its memory \
@@ -105,7 +110,7 @@ fn divide() -> Result<Option<Pid>, Failure> {
     clippy::disallowed_methods,
     reason = "the caller's main is run by the child, and not twice"
 )]
-fn leave(code: i32) -> ! {
+pub(super) fn leave(code: i32) -> ! {
     process::exit(code)
 }
 
