@@ -25,6 +25,8 @@ struct Row {
     section: Option<&'static str>,
     status: Option<i32>,
     line: Option<u32>,
+    /// Part of the message.
+    says: &'static str,
 }
 
 /// A row of which only the kind of failure matters.
@@ -36,6 +38,7 @@ fn row(tag: &'static str, kind: FailureKind, recipe: impl Into<String>) -> Row {
         section: None,
         status: None,
         line: None,
+        says: "",
     }
 }
 
@@ -45,6 +48,10 @@ impl Row {
             line: Some(line),
             ..self
         }
+    }
+
+    fn says(self, says: &'static str) -> Self {
+        Self { says, ..self }
     }
 
     fn section(self, section: &'static str) -> Self {
@@ -67,10 +74,13 @@ fn post(script: &str) -> String {
 }
 
 fn table(hub: &Hub) -> Vec<Row> {
-    [wrong_headers(), missing_bases(hub), wild_scripts()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let parts = [
+        wrong_headers(),
+        missing_bases(hub),
+        bases_of_the_machine(),
+        wild_scripts(),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 fn wrong_headers() -> Vec<Row> {
@@ -116,6 +126,24 @@ fn missing_bases(hub: &Hub) -> Vec<Row> {
             "Bootstrap: docker\nFrom: 127.0.0.1:9/library/busybox\n",
         )
         .line(2),
+    ]
+}
+
+/// What lies on the worker's machine is not the recipe's.
+fn bases_of_the_machine() -> Vec<Row> {
+    let local = |tag, from: &str| {
+        let recipe = format!("Bootstrap: localimage\nFrom: {from}\n");
+        row(tag, FailureKind::Base, recipe)
+            .line(2)
+            .says("is not there")
+    };
+    let daemon = "Bootstrap: docker-daemon\nFrom: busybox:latest\n";
+    vec![
+        row("daemon", FailureKind::Base, daemon)
+            .line(2)
+            .says("`docker-daemon` is not available here"),
+        local("absolute", "/etc/hostname"),
+        local("upwards", "../../../../../../../../etc/hostname"),
     ]
 }
 
@@ -192,7 +220,8 @@ fn complaint(hub: &Hub, row: &Row, build: &Build) -> anyhow::Result<Option<Strin
         && (row.section.is_none() || section.as_deref() == row.section)
         && (row.status.is_none() || *status == row.status)
         && (row.line.is_none() || *line == row.line)
-        && !message.is_empty();
+        && !message.is_empty()
+        && message.contains(row.says);
     if !right {
         return Ok(Some(format!(
             "{}: {failure:?}\n{}",
@@ -207,7 +236,15 @@ fn complaint(hub: &Hub, row: &Row, build: &Build) -> anyhow::Result<Option<Strin
         Some(kind.as_str()),
         place.as_deref(),
     ];
-    let missing = told.into_iter().flatten().find(|text| !page.contains(text));
+    if *kind == FailureKind::Recipe && build.diagnostics.is_empty() {
+        return Ok(Some(format!("{}: nothing is told of its recipe", row.tag)));
+    }
+    let notes = build.diagnostics.iter().flat_map(|note| {
+        let help = note.help.as_deref().unwrap_or_default();
+        [&note.code, &note.message, help]
+    });
+    let told = told.into_iter().flatten().chain(notes);
+    let missing = told.into_iter().find(|text| !page.contains(text));
     Ok(missing.map(|text| format!("{}: its page does not say {text:?}", row.tag)))
 }
 

@@ -144,3 +144,74 @@ fn a_person_watches_a_log_grow_without_loading_the_page_again() -> anyhow::Resul
     })?;
     Ok(())
 }
+
+/// Its third line is a warning, its fifth an error.
+const WRONG: &str = "Bootstrap: docker
+From: busybox
+From: alpine
+
+%pots
+    echo a line that is far wider than any telephone, so that it has to be broken into several
+";
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
+fn a_person_sees_what_is_wrong_with_a_recipe_under_its_lines() -> anyhow::Result<()> {
+    let hub = Hub::start()?;
+    let forge = Forge::start()?;
+    let repository = forge.connect(&hub, "lab/wrong")?;
+    repository.write("Singularity", WRONG)?;
+    repository.push()?;
+    let builds = hub.finished_builds("lab/wrong", 1)?;
+    assert_eq!(builds[0].state, BuildState::Failed);
+
+    for (width, height) in [PHONE, WIDE] {
+        let browser = Browser::start(hub.folder(), width, height)?;
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme)?;
+            browser.open(&hub.url(&format!("/builds/{}", builds[0].id)))?;
+            assert_fits(&browser)?;
+            assert_told_under(&browser, 3, "warning", "header key `from` is repeated")?;
+            assert_told_under(&browser, 5, "error", "Did you mean `%post`?")?;
+            browser.follow("Singularity:5")?;
+            assert_eq!(browser.evaluate("return location.hash")?, "#L5");
+        }
+    }
+    Ok(())
+}
+
+/// A note of this severity is visible below the text of a line, and can be told from its ground.
+fn assert_told_under(
+    browser: &Browser,
+    line: u32,
+    severity: &str,
+    text: &str,
+) -> anyhow::Result<()> {
+    let note = browser.evaluate(&format!(
+        "const line = document.querySelector('#L{line}');
+        const note = line.querySelector('.note.{severity}');
+        if (!note) return null;
+        const word = getComputedStyle(note.querySelector('strong')).color;
+        const under = note.getBoundingClientRect();
+        return {{
+            text: note.innerText,
+            below: under.top - line.querySelector('code').getBoundingClientRect().bottom,
+            inside: window.innerWidth - under.right,
+            height: under.height,
+            differs: word !== getComputedStyle(note).backgroundColor,
+        }}"
+    ))?;
+    let at_least = |key: &str, least: f64| note[key].as_f64().is_some_and(|value| value >= least);
+    assert!(
+        note["text"]
+            .as_str()
+            .is_some_and(|told| told.contains(text)),
+        "line {line}: {note}"
+    );
+    assert!(
+        at_least("below", 0.0) && at_least("inside", 0.0) && at_least("height", 20.0),
+        "line {line}: {note}"
+    );
+    assert_eq!(note["differs"], true, "line {line}: {note}");
+    Ok(())
+}
