@@ -55,7 +55,8 @@ impl Display {
         match event {
             Event::Warning(text) => self.tell(format!("WARNING: {text}\n").as_bytes()),
             Event::Diagnostic(diagnostic) => {
-                self.tell(format!("WARNING: {}\n", diagnostic.message).as_bytes());
+                let severity = diagnostic.severity.as_str().to_uppercase();
+                self.tell(format!("{severity}: {}\n", diagnostic.message).as_bytes());
             }
             _ if self.quiet => {}
             Event::Phase(_) => {}

@@ -42,11 +42,23 @@ fn a_good_definition_ends_with_0_and_one_line() {
 
 #[test]
 fn a_warning_is_shown_and_still_ends_with_0() {
-    let output = check("Bootstrap: docker\nFrom: a\nFrom: b\n", &[]);
+    let output = check("Bootstrap: docker\nFrom: a:1\nFrom: b:1\n", &[]);
 
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     assert_eq!(printed(&output), "Singularity: 1 stage, 1 warning\n");
     assert!(told(&output).starts_with("warning[repeated-header-key]: "));
+}
+
+#[test]
+fn advice_is_shown_as_such_and_ends_with_0() {
+    let output = check("Bootstrap: docker\nFrom: a\n", &[]);
+
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(
+        printed(&output),
+        "Singularity: 1 stage, no warnings, 1 piece of advice\n"
+    );
+    assert!(told(&output).starts_with("advice[mutable-base]: "));
 }
 
 #[test]

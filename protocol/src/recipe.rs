@@ -33,6 +33,8 @@ pub enum Severity {
     Error,
     /// It can, but something is likely wrong.
     Warning,
+    /// It can, and something could be better.
+    Advice,
 }
 
 impl Severity {
@@ -41,6 +43,7 @@ impl Severity {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Advice => "advice",
         }
     }
 }

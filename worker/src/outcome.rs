@@ -40,7 +40,8 @@ pub(crate) fn diagnostic(diagnostic: &definition::Diagnostic) -> Diagnostic {
     Diagnostic {
         severity: match diagnostic.severity {
             definition::Severity::Error => Severity::Error,
-            definition::Severity::Warning | definition::Severity::Advice => Severity::Warning,
+            definition::Severity::Warning => Severity::Warning,
+            definition::Severity::Advice => Severity::Advice,
         },
         code: diagnostic.code.to_owned(),
         message: diagnostic.message.clone(),

@@ -425,6 +425,8 @@ async fn what_is_wrong_with_a_definition_is_told_with_its_places_and_in_the_log(
     let build = move |_: &Request, events: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| {
         let warning = diagnostic(definition::Severity::Warning, "odd", 1);
         events(Event::Diagnostic(&warning));
+        let advice = diagnostic(definition::Severity::Advice, "better", 3);
+        events(Event::Diagnostic(&advice));
         let error = diagnostic(definition::Severity::Error, "wrong", 2);
         Err(EngineError::Definition(vec![error]))
     };
@@ -435,7 +437,12 @@ async fn what_is_wrong_with_a_definition_is_told_with_its_places_and_in_the_log(
 
     let places = told.diagnostics.iter();
     let places: Vec<_> = places.map(|told| (told.severity, told.line)).collect();
-    assert_eq!(places, [(Severity::Warning, 1), (Severity::Error, 2)]);
+    let expected = [
+        (Severity::Warning, 1),
+        (Severity::Advice, 3),
+        (Severity::Error, 2),
+    ];
+    assert_eq!(places, expected);
     let log: Vec<u8> = told.log.into_values().flatten().collect();
     let log = String::from_utf8(log).unwrap();
     assert!(

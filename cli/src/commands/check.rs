@@ -84,7 +84,11 @@ fn summary(checked: &Checked<'_>, name: &str) -> String {
     match errors {
         0 => {
             let stages = counted(checked.stages.len(), "stage");
-            format!("{name}: {stages}, {warnings}\n")
+            match checked.count("advice") {
+                0 => format!("{name}: {stages}, {warnings}\n"),
+                1 => format!("{name}: {stages}, {warnings}, 1 piece of advice\n"),
+                advice => format!("{name}: {stages}, {warnings}, {advice} pieces of advice\n"),
+            }
         }
         errors => {
             let errors = counted(errors, "error");

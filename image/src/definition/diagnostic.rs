@@ -121,6 +121,10 @@ impl<'a> Report<'a> {
         self.add(Severity::Warning, code, |places| places.locate(at), text);
     }
 
+    pub(super) fn advice(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
+        self.add(Severity::Advice, code, |places| places.locate(at), text);
+    }
+
     /// What only Singularity 2 took: an error, and in the lenient mode a warning.
     pub(super) fn outdated(&mut self, code: &'static str, at: &Range<usize>, text: Text) {
         if self.mode == Mode::Lenient {

@@ -13,6 +13,7 @@ mod environment;
 mod files;
 mod header;
 mod keys;
+mod lint;
 mod names;
 mod old_keys;
 mod options;
@@ -30,6 +31,8 @@ use std::fmt;
 
 use self::arguments::Expanded;
 use self::diagnostic::{Report, Text};
+use self::lint::Linted;
+use self::names::Section;
 use self::scan::{Cut, RawStage};
 use self::secrets::Secrets;
 use self::source::{Decoded, Places};
@@ -240,6 +243,7 @@ fn stages(
     let mut stages = Vec::new();
     let mut names: Vec<Option<String>> = Vec::new();
     let mut secrets = Secrets::default();
+    let mut judged = Vec::new();
     for raw in raw.iter().take(MOST_STAGES) {
         let header = if may_lack_header && raw.has_no_header() {
             header::Parsed::of_no_base()
@@ -249,11 +253,33 @@ fn stages(
         let resolved = names::resolve(&raw.sections, report);
         let sections = stage::sections(&resolved, &names, report);
         names.push(header.stage.clone());
+        judged.push(resolved);
         stages.push(Understood { header, sections });
     }
     if let Some(stage) = raw.get(MOST_STAGES) {
         let text = Text::new(format!("definition has more than {MOST_STAGES} stages"));
         report.error("too-many-stages", &stage.range, text);
     }
+    if report.errors() == 0 {
+        lint(raw, &stages, &judged, report);
+    }
     (stages, secrets)
+}
+
+/// Tells what could be better in stages in which nothing is wrong.
+fn lint(
+    raw: &[RawStage<'_>],
+    stages: &[Understood],
+    judged: &[Vec<Section<'_, '_>>],
+    report: &mut Report<'_>,
+) {
+    for ((raw, stage), sections) in raw.iter().zip(stages).zip(judged) {
+        let header = &stage.header;
+        let linted = Linted {
+            raw,
+            header,
+            sections,
+        };
+        lint::stage(&linted, report);
+    }
 }

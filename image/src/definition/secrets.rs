@@ -14,6 +14,17 @@ const STRONG_KEYS: &[&str] = &["password", "token", "regcode"];
 /// A key with another meaning that could be taken for a misspelt one.
 const NO_SECRET: &str = "user";
 
+/// How the names of variables with secrets end.
+const VARIABLES: &[&str] = &[
+    "TOKEN",
+    "PASSWORD",
+    "PASSWD",
+    "SECRET",
+    "API_KEY",
+    "APIKEY",
+    "SECRET_KEY",
+];
+
 /// What is shown instead of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
 
@@ -54,8 +65,29 @@ pub(super) fn without_secret(line: &str) -> Cow<'_, str> {
     let has_colon = text[key.len()..].starts_with(':');
     let is_secret = KEYS.contains(&lower.as_str()) || has_colon && is_misspelt(&lower);
     if !is_secret {
-        return Cow::Borrowed(line);
+        return match exported(line) {
+            Some(name) => {
+                let end = name.as_ptr() as usize - line.as_ptr() as usize + name.len();
+                Cow::Owned(format!("{}={REDACTED}", &line[..end]))
+            }
+            None => Cow::Borrowed(line),
+        };
     }
     let indentation = &line[..line.len() - text.len()];
     Cow::Owned(format!("{indentation}{key}: {REDACTED}"))
+}
+
+/// The name of a variable that a line of a script sets to a secret, which is written there.
+pub(super) fn exported(line: &str) -> Option<&str> {
+    let text = line.trim_start();
+    let text = text.strip_prefix("export ").unwrap_or(text).trim_start();
+    let (name, value) = text.split_once('=')?;
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_secret = VARIABLES.iter().any(|end| {
+        let before = name.strip_suffix(end);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
+    });
+    let value = value.trim_start_matches(['"', '\'']);
+    let is_literal = value.starts_with(|letter: char| letter.is_ascii_alphanumeric());
+    (is_secret && name.chars().all(is_name) && is_literal).then_some(name)
 }

@@ -174,6 +174,15 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Whether a build argument was filled in there.
+    pub(super) fn is_filled_in(&self, range: &Range<usize>) -> bool {
+        let after = self
+            .replacements
+            .partition_point(|piece| piece.expanded.end < range.start);
+        let next = self.replacements.get(after);
+        next.is_some_and(|piece| piece.expanded.start <= range.end)
+    }
+
     fn original_position(&self, position: usize, edge: fn(&Range<usize>) -> usize) -> usize {
         let after = self
             .replacements

@@ -83,7 +83,9 @@ impl Annotated {
         let of_it = |note: &&Diagnostic| note.severity.as_str() == severity;
         match self.notes().filter(of_it).count() {
             0 => None,
+            1 if severity == "advice" => Some("1 piece of advice".to_owned()),
             1 => Some(format!("1 {severity}")),
+            count if severity == "advice" => Some(format!("{count} pieces of advice")),
             count => Some(format!("{count} {severity}s")),
         }
     }
@@ -140,6 +142,7 @@ fn marked(line: &str, notes: &[Diagnostic]) -> Vec<Part> {
         let class = match note.severity {
             Severity::Error => "mark-error",
             Severity::Warning => "mark-warning",
+            Severity::Advice => "mark-advice",
         };
         parts.push(part(class, letters[start..end].iter().collect::<String>()));
         shown = end;
@@ -179,6 +182,7 @@ mod tests {
             diagnostic(Severity::Warning, 2, 3, 2),
             diagnostic(Severity::Error, 2, 6, 99),
             diagnostic(Severity::Error, 7, 1, 1),
+            diagnostic(Severity::Advice, 3, 1, 5),
         ];
 
         let annotated = Annotated::new(&lines("From: x\naß🦀d e\n%post\n"), told);
@@ -200,6 +204,12 @@ mod tests {
         assert_eq!(annotated.unplaced.len(), 1);
         assert_eq!(annotated.count("error").as_deref(), Some("2 errors"));
         assert_eq!(annotated.count("warning").as_deref(), Some("1 warning"));
+        assert_eq!(annotated.lines[2].parts[0], part("mark-advice", "%post"));
+        assert_eq!(annotated.lines[2].class(), "advice");
+        assert_eq!(
+            annotated.count("advice").as_deref(),
+            Some("1 piece of advice")
+        );
     }
 
     #[test]
