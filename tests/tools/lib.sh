@@ -18,8 +18,7 @@ packages=(
     "${compiler[@]}" git curl ca-certificates python3 jq zstd openssl procps
     postgresql-15 uidmap mmdebstrap debian-archive-keyring squashfs-tools squashfuse fuse3
     docker-registry busybox-static libcap2-bin e2fsprogs dnf rpm createrepo-c zypper
-    pacman-package-manager makepkg libarchive-tools chromium chromium-driver squashfs-tools-ng
-    skopeo
+    pacman-package-manager makepkg libarchive-tools skopeo chromium chromium-driver
 )
 
 # ------------------------------------------------------------------ stages
