@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use cooperage_image::Sources;
 use cooperage_image::oci::{Credentials, Registries};
 use secrecy::SecretString;
 
@@ -177,6 +178,24 @@ fn account_files() -> Vec<PathBuf> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Where images come from that are in no registry, and the keys that sign them.
+pub(crate) fn sources() -> Sources {
+    let home = variable("HOME").map(PathBuf::from);
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    let folders = [
+        folder("APPTAINER_KEYSDIR").or_else(|| in_home(".apptainer/keys")),
+        folder("SINGULARITY_SYPGPDIR").or_else(|| in_home(".singularity/sypgp")),
+    ];
+    let folders = folders.into_iter().flatten();
+    Sources {
+        hub: text("COOPERAGE_SHUB"),
+        library: text("COOPERAGE_LIBRARY"),
+        library_token: text("COOPERAGE_LIBRARY_TOKEN").map(Into::into),
+        keyrings: folders.map(|folder| folder.join("pgp-public")).collect(),
+    }
 }
 
 /// Address of the Docker engine: Apptainer's variable first, then Docker's own.

@@ -206,6 +206,7 @@ fn run_by_engine(image: &Path, folder: &Path) -> anyhow::Result<()> {
         cache: folder.join("cache"),
         scratch: folder.join("scratch"),
         registries: Registries::default(),
+        sources: cooperage_image::Sources::default(),
         identity: Identity::default(),
         network: Network::default(),
         environment: config::environment(),

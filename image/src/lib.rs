@@ -34,6 +34,7 @@ pub mod squashfs;
 
 pub use engine::{
     BuiltImage, Cancel, Context, Engine, Event, Facts, ImageFile, Limits, Output, Part, Parts,
-    Permissions, Phase, Progress, Request, Settings, Test, definition_of_image, definition_of_uri,
+    Permissions, Phase, Progress, Request, Settings, Sources, Test, definition_of_image,
+    definition_of_uri,
 };
 pub use error::{Error, FailureKind};

@@ -5,6 +5,7 @@
 //! variables; everything here belongs to one story, listens on a port of its own, and ends with it.
 
 pub mod apptainer;
+pub mod bench;
 pub mod browser;
 pub mod conformance;
 pub mod http;

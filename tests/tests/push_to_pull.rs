@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use cooperage_protocol::BuildState;
 use cooperage_tests::apptainer::apptainer;
-use cooperage_tests::{Forge, Hub, Options, http, process, pull, wait};
+use cooperage_tests::bench::Bench;
+use cooperage_tests::{Forge, Hub, Options, Settings, http, process, pull, wait};
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
 
@@ -105,7 +106,36 @@ fn a_pushed_recipe_becomes_an_image_that_apptainer_pulls_and_runs() -> anyhow::R
         assert_eq!(Some(pull::sha256(&bytes)), expected, "{name}");
     }
     assert_it_runs(folder, "by-shub.sif")?;
+    assert_it_is_a_base(&hub)?;
     assert_it_can_be_inspected(folder, "by-shub.sif")
+}
+
+/// Others build on the image, by each of the ways to it.
+fn assert_it_is_a_base(hub: &Hub) -> anyhow::Result<()> {
+    let world = Settings::from_environment()?;
+    let bench = Bench::of(&world, world.user.as_deref())?;
+    let host = hub.address().trim_end_matches(":80");
+    for header in [
+        format!("shub\nFrom: {host}/lab/tool"),
+        format!("library\nFrom: {host}/lab/tool/tool:latest"),
+        format!("library\nLibrary: http://{host}\nFrom: lab/tool/tool"),
+    ] {
+        let definition = format!("Bootstrap: {header}\n%runscript\n    cat /opt/greeting.txt\n");
+        bench.build("image", &definition, &[])?.success()?;
+        let said = bench.apptainer(&["run", "image.sif"])?;
+        assert_eq!(said, "greetings from a file\n", "{header}");
+    }
+    let missing = bench.build(
+        "image",
+        &format!("Bootstrap: shub\nFrom: {host}/lab/none"),
+        &[],
+    )?;
+    assert!(
+        missing.stderr.contains("no such image"),
+        "{}",
+        missing.stderr
+    );
+    Ok(())
 }
 
 /// The users that the hub's processes belong to, from now until the build has ended.

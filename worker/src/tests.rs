@@ -167,6 +167,7 @@ async fn start(told: Told, build: Arc<Build>) -> Running {
             cache: scratch.path().join("cache"),
             scratch: scratch.path().to_owned(),
             registries: Registries::default(),
+            sources: cooperage_image::Sources::default(),
             identity: Identity::default(),
             network: Network::default(),
             environment: std::collections::BTreeMap::new(),

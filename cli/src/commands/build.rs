@@ -24,6 +24,10 @@ APPTAINER_DOCKER_PASSWORD, or the same with SINGULARITY_DOCKER_ or DOCKER_.
 Layers are kept in COOPERAGE_CACHE (~/.cache/cooperage), temporary trees in COOPERAGE_TMPDIR
 (/var/tmp). SOURCE_DATE_EPOCH sets all times.
 
+A From of shub without a host is at COOPERAGE_SHUB, one of library at COOPERAGE_LIBRARY, which is
+shown COOPERAGE_LIBRARY_TOKEN. Keys for Fingerprints are those that Apptainer and Singularity keep
+(~/.apptainer/keys, ~/.singularity/sypgp).
+
 Example:
   cooperage build lolcow.sif Singularity
   cooperage build ubuntu.sif docker://ubuntu:22.04
@@ -79,6 +83,7 @@ pub(super) fn engine(registries: &RegistryArgs) -> Engine {
         cache: config::cache_folder(),
         scratch: config::scratch_folder(),
         registries: registries.registries(),
+        sources: config::sources(),
         identity: cooperage_image::sandbox::Identity::default(),
         network: cooperage_image::sandbox::Network::default(),
         environment: config::environment(),

@@ -46,6 +46,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             cache: args.cache.unwrap_or_else(config::cache_folder),
             scratch,
             registries: args.registries.registries(),
+            sources: config::sources(),
             identity: cooperage_image::sandbox::Identity::default(),
             network: cooperage_image::sandbox::Network::default(),
             environment: config::environment(),

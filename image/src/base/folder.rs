@@ -19,7 +19,7 @@ const SIGNS_OF_A_SYSTEM: [&str; 4] = [".singularity.d", "bin", "etc", "usr"];
 ///
 /// Owners are those that the files have: seen from the namespace where the folder belongs to one of
 /// its users, so that the caller's own files are root's and those that an earlier build gave to
-/// other users of the namespace are theirs. What belongs to the machine's root, or to anybody else
+/// other users of the namespace are theirs; a group that the namespace does not have is nobody's. What belongs to the machine's root, or to anybody else
 /// outside of the namespace, is read as the caller.
 pub(crate) fn read_as_tar(
     namespace: &Namespace,

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 
-use super::{Base, Bootstrapper, folder, image_file};
+use super::{Base, Bootstrapper, folder, image_file, signed};
 use crate::definition::LocalImage;
 use crate::error::Error;
 use crate::files::{self, Found};
@@ -19,10 +19,12 @@ pub(super) fn bootstrap(
     let from = image.from.as_str();
     let config = match files::find(&bootstrapper.request.context, from)? {
         Found::File(file) => {
+            signed::require(bootstrapper, (&file, from), &image.fingerprints)?;
             bootstrapper.say(&format!("unpacking {from}"));
             unpack(bootstrapper, (&file, from))?
         }
         Found::Folder(folder) => {
+            signed::refuse_folder(from, &image.fingerprints)?;
             bootstrapper.say(&format!("copying {from}"));
             copy(bootstrapper, (&folder, from))?;
             None

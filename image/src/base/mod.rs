@@ -10,14 +10,19 @@ mod download;
 mod folder;
 mod image_file;
 mod installer;
+mod library;
 mod localimage;
 mod oci_layout;
 mod oras;
+mod shub;
+mod signed;
 mod stored;
 mod yum;
 mod zypper;
 
 use std::io::Read;
+
+use url::{Host, Url};
 
 use crate::cancellable::Cancellable;
 use crate::definition::Bootstrap;
@@ -113,16 +118,10 @@ pub(crate) fn bootstrap(
         Bootstrap::Zypper(release) => zypper::bootstrap(bootstrapper, release),
         Bootstrap::Arch(release) => arch::bootstrap(bootstrapper, release),
         Bootstrap::Busybox { mirror_url } => busybox::bootstrap(bootstrapper, mirror_url),
+        Bootstrap::Shub { from } => shub::bootstrap(bootstrapper, from),
+        Bootstrap::Library(library) => library::bootstrap(bootstrapper, library),
         Bootstrap::LocalImage(image) => localimage::bootstrap(bootstrapper, image),
         Bootstrap::Scratch => Ok(Base::default()),
-        other => Err(unsupported(other)),
-    }
-}
-
-fn unsupported(bootstrap: &Bootstrap) -> Error {
-    Error::Base {
-        message: format!("base is not supported yet: {bootstrap:?}"),
-        help: None,
     }
 }
 
@@ -137,6 +136,23 @@ impl<'a> Bootstrapper<'a> {
             request: self.request,
             events: self.events,
             cancel: self.cancel,
+        }
+    }
+
+    /// How a host is spoken to that is no registry.
+    fn scheme(&self, host: &str) -> &'static str {
+        let plain = &self.settings.registries.plain_http;
+        let name = host.split('/').next().unwrap_or_default();
+        let is_loopback = Url::parse(&format!("http://{name}")).is_ok_and(|url| match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(domain)) => domain == "localhost",
+            None => false,
+        });
+        if is_loopback || plain.iter().any(|plain| plain == name) {
+            "http"
+        } else {
+            "https"
         }
     }
 

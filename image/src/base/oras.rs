@@ -6,22 +6,17 @@ use std::fs::File;
 
 use super::docker::{accounts, reference};
 use super::localimage::{image_base, unpack};
-use super::{Base, Bootstrapper, Downloads};
+use super::{Base, Bootstrapper, Downloads, signed};
 use crate::definition::Oras;
 use crate::error::Error;
 use crate::oci::{self, Fetch, FetchedSif};
 
 /// Fetches the image and unpacks its root file system.
 pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, oras: &Oras) -> Result<Base, Error> {
-    if !oras.fingerprints.is_empty() {
-        return Err(Error::Base {
-            message: "`Fingerprints` of an `oras` base cannot be verified".to_owned(),
-            help: Some("name the image by its digest (@sha256:…) instead".to_owned()),
-        });
-    }
     let image = download(bootstrapper.downloads(), oras)?;
     let name = format!("oras://{}", image.reference);
     let file = File::open(&image.path).map_err(Error::io("opening", &image.path))?;
+    signed::require(bootstrapper, (&file, &name), &oras.fingerprints)?;
     bootstrapper.say(&format!("unpacking {name}"));
     let config = unpack(bootstrapper, (&file, &name))?;
     Ok(Base {

@@ -28,7 +28,9 @@ pub use self::event::{Event, Phase, Progress};
 pub use self::image::{BuiltImage, Facts, ImageFile};
 pub use self::parts::{Part, Parts};
 pub(crate) use self::request::passed_on;
-pub use self::request::{Cancel, Context, Limits, Output, Permissions, Request, Settings, Test};
+pub use self::request::{
+    Cancel, Context, Limits, Output, Permissions, Request, Settings, Sources, Test,
+};
 pub use self::spec::{definition_of_image, definition_of_uri};
 pub(crate) use self::unfold::unfold;
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::parts::Parts;
 use crate::definition;
+use secrecy::SecretString;
+
 use crate::oci::{Credentials, Platform, Registries};
 use crate::sandbox::{Bind, Identity, Network};
 use crate::squashfs::Packing;
@@ -37,12 +39,27 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Mirrors and plain-http hosts.
     pub registries: Registries,
+    /// Where images come from that are in no registry, and whose signatures count.
+    pub sources: Sources,
     /// Which ids the root of the sandbox has.
     pub identity: Identity,
     /// What scripts reach.
     pub network: Network,
     /// Variables of the caller. Scripts see the terminal's and the proxies'; nothing else of it.
     pub environment: BTreeMap<String, String>,
+}
+
+/// Where images come from that are in no registry, and whose signatures count.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Host of the Singularity Hub that `shub` asks when a header names none.
+    pub hub: Option<String>,
+    /// Address of the container library that `library` asks when a header names none.
+    pub library: Option<String>,
+    /// A token for that library, and for no other.
+    pub library_token: Option<SecretString>,
+    /// Files of public PGP keys; missing ones are passed over.
+    pub keyrings: Vec<PathBuf>,
 }
 
 /// One image to build.

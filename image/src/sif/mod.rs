@@ -4,10 +4,14 @@
 //! All numbers are little-endian and packed. See <https://github.com/apptainer/sif>.
 
 mod format;
+mod keyring;
 mod read;
+mod verify;
 mod write;
 
+pub use self::keyring::{Fingerprint, Keyring};
 pub use self::read::{FileSystem, Object, ObjectKind, Partition, Sif, from_file, open};
+pub use self::verify::{Unverified, require_signatures};
 pub use self::write::{SifContents, SifSummary, create, write};
 
 /// What is wrong with a SIF file.

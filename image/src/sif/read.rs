@@ -19,7 +19,8 @@ const LARGEST_TEXT: u64 = 64 << 20;
 /// An opened SIF.
 #[derive(Debug)]
 pub struct Sif {
-    file: File,
+    pub(super) file: File,
+    pub(super) header: [u8; HEADER_SIZE],
     /// Id of the image.
     pub id: uuid::Uuid,
     /// When it was made, in seconds since 1970.
@@ -41,6 +42,8 @@ pub struct Object {
     pub offset: u64,
     /// Its size in bytes.
     pub size: u64,
+    /// Its descriptor, which signatures cover in parts.
+    pub(super) descriptor: Vec<u8>,
 }
 
 /// What an object is.
@@ -105,16 +108,17 @@ pub fn from_file(file: File) -> Result<Sif, SifError> {
     let mut header = [0; HEADER_SIZE];
     file.read_exact_at(&mut header, 0)
         .map_err(|_| SifError::NotSif)?;
-    let mut header = Fields(&header);
-    check_magic(&mut header)?;
-    header.skip(3);
-    let id = uuid::Uuid::from_bytes(header.take::<16>());
-    let created = i64::from_le_bytes(header.take());
-    header.skip(16);
-    let (total, offset) = (header.u64(), header.u64());
+    let mut fields = Fields(&header);
+    check_magic(&mut fields)?;
+    fields.skip(3);
+    let id = uuid::Uuid::from_bytes(fields.take::<16>());
+    let created = i64::from_le_bytes(fields.take());
+    fields.skip(16);
+    let (total, offset) = (fields.u64(), fields.u64());
     let objects = objects(&file, total, offset, metadata.len())?;
     Ok(Sif {
         file,
+        header,
         id,
         created,
         objects,
@@ -171,6 +175,7 @@ fn object(bytes: &[u8], end_of_file: u64) -> Result<Option<Object>, SifError> {
         name,
         offset,
         size,
+        descriptor: bytes.to_vec(),
     }))
 }
 

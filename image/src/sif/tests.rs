@@ -259,6 +259,7 @@ fn a_huge_object_is_not_read_whole() {
         name: String::new(),
         offset: 0,
         size: u64::MAX,
+        descriptor: Vec::new(),
     };
 
     assert!(matches!(sif.read(&huge), Err(SifError::Damaged(_))));

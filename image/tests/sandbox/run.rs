@@ -72,6 +72,7 @@ fn settings(identity: Identity, folder: &Path) -> Settings {
         cache: folder.join("cache"),
         scratch: folder.join("scratch"),
         registries: Registries::default(),
+        sources: cooperage_image::Sources::default(),
         identity,
         network: Network::None,
         environment: std::collections::BTreeMap::new(),

@@ -88,6 +88,7 @@ impl Place {
             cache: self.path("cache"),
             scratch: self.path("scratch"),
             registries: Registries::default(),
+            sources: cooperage_image::Sources::default(),
             identity: self.identity,
             network: self.network,
             environment: std::collections::BTreeMap::new(),

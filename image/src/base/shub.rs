@@ -1,0 +1,200 @@
+//! `Bootstrap: shub`: an image of a Singularity Hub is the base.
+//!
+//! The first of them, singularity-hub.org, is gone: a header names the hub, or the settings do.
+//!
+//! <https://apptainer.org/docs/user/main/appendix.html#shub-bootstrap-agent>
+
+use std::fs::File;
+use std::io;
+
+use md5::{Digest, Md5};
+use serde::Deserialize;
+use tempfile::NamedTempFile;
+use url::Url;
+
+use super::download::Downloader;
+use super::{Base, Bootstrapper, localimage};
+use crate::engine::{Event, Progress};
+use crate::error::Error;
+
+const GONE: &str = "singularity-hub.org";
+
+/// What a hub tells of an image.
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    /// Where it is.
+    image: String,
+    /// Its MD5, from hubs that tell it.
+    #[serde(default)]
+    version: String,
+}
+
+/// Downloads the image and unpacks it.
+pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Result<Base, Error> {
+    let reference = Reference::parse(from, bootstrapper.settings.sources.hub.as_deref())?;
+    let name = format!("shub://{}/{}", reference.host, reference.image);
+    bootstrapper.say(&format!("fetching {name}"));
+    let mut downloader = Downloader::new(bootstrapper.cancel)?;
+    downloader.most_bytes = bootstrapper.request.limits.disk;
+    let scheme = bootstrapper.scheme(&reference.host);
+    let manifest = manifest(&downloader, &reference, scheme, &name)?;
+
+    let folder = bootstrapper.workspace.path();
+    let mut file =
+        NamedTempFile::new_in(folder).map_err(Error::io("creating a file in", folder))?;
+    downloader.file(&manifest.0, &mut file, &|done, total| {
+        let step = "image";
+        (bootstrapper.events)(Event::Progress(Progress { step, done, total }));
+    })?;
+    let file = file.reopen().map_err(Error::io("opening", file.path()))?;
+    let md5 = md5_of(&file, &name)?;
+    verify(&md5, &manifest.1, &name)?;
+    let config = localimage::unpack(bootstrapper, (&file, &name))?;
+    Ok(Base {
+        reference: Some((name, Some(format!("md5:{md5}")))),
+        ..localimage::image_base(config)
+    })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Reference {
+    host: String,
+    /// `OWNER/REPOSITORY[:TAG][@VERSION]`.
+    image: String,
+}
+
+impl Reference {
+    /// All parts before the last two are the hub.
+    fn parse(from: &str, hub: Option<&str>) -> Result<Self, Error> {
+        let from = from.strip_prefix("shub://").unwrap_or(from);
+        let parts: Vec<&str> = from.split('/').collect();
+        let wrong = || Error::Base {
+            message: format!("From {from} is not the name of an image of a hub"),
+            help: Some("write From: hub.example.org/OWNER/NAME:TAG".to_owned()),
+        };
+        let is_word = |part: &&str| {
+            let is_known = |at: char| at.is_ascii_alphanumeric() || "._-:@".contains(at);
+            part.starts_with(|at: char| at.is_ascii_alphanumeric()) && part.chars().all(is_known)
+        };
+        let ([.., owner, name], true) = (parts.as_slice(), parts.iter().all(is_word)) else {
+            return Err(wrong());
+        };
+        let host = parts[..parts.len() - 2].join("/");
+        let host = if host.is_empty() {
+            hub.unwrap_or(GONE).to_owned()
+        } else {
+            host
+        };
+        if host == GONE {
+            return Err(Error::Base {
+                message: format!("From {from} is an image of {GONE}, which is gone"),
+                help: Some(format!(
+                    "name the hub that has it now: From: hub.example.org/{owner}/{name}"
+                )),
+            });
+        }
+        let has_version = name.contains([':', '@']);
+        let tag = if has_version { "" } else { ":latest" };
+        Ok(Self {
+            host,
+            image: format!("{owner}/{name}{tag}"),
+        })
+    }
+}
+
+/// Where the image is, and its MD5.
+fn manifest(
+    downloader: &Downloader<'_>,
+    reference: &Reference,
+    scheme: &str,
+    name: &str,
+) -> Result<(Url, String), Error> {
+    let wrong = |why: &str| Error::Base {
+        message: format!("{name}: {why}"),
+        help: None,
+    };
+    let Reference { host, image } = reference;
+    let address = Url::parse(&format!("{scheme}://{host}/api/container/{image}"));
+    let address = address.map_err(|error| wrong(&error.to_string()))?;
+    let json = downloader.find_text(&address)?;
+    let json = json.ok_or_else(|| wrong("the hub has no such image"))?;
+    let manifest: Manifest = serde_json::from_slice(&json)
+        .map_err(|_| wrong("the hub's answer is not what a hub answers"))?;
+    let mut url = Url::parse(&manifest.image).map_err(|_| wrong("its image has no address"))?;
+    // As the other clients do: how the hub is reached is also how its images are.
+    url.set_scheme(scheme)
+        .map_err(|()| wrong("its image has no address of http or https"))?;
+    Ok((url, manifest.version))
+}
+
+fn md5_of(file: &File, name: &str) -> Result<String, Error> {
+    let mut hash = Hashing(Md5::new());
+    let mut file = file;
+    io::copy(&mut file, &mut hash).map_err(Error::io("reading", name))?;
+    Ok(hex::encode(hash.0.finalize()))
+}
+
+struct Hashing(Md5);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn verify(md5: &str, version: &str, name: &str) -> Result<(), Error> {
+    let is_known = version.len() == 32 && version.chars().all(|digit| digit.is_ascii_hexdigit());
+    if !is_known || version.eq_ignore_ascii_case(md5) {
+        return Ok(());
+    }
+    Err(Error::Base {
+        message: format!("{name} has the MD5 {md5} and not {version}, as its hub says"),
+        help: Some("build again; if that does not help, the hub's copy is damaged".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_is_what_precedes_owner_and_name() {
+        let parsed = Reference::parse("hub.example.org:8080/lab/tool:v1", None).unwrap();
+        assert_eq!(parsed.host, "hub.example.org:8080");
+        assert_eq!(parsed.image, "lab/tool:v1");
+
+        let parsed = Reference::parse("lab/tool", Some("hub.example.org")).unwrap();
+        assert_eq!(parsed.host, "hub.example.org");
+        assert_eq!(parsed.image, "lab/tool:latest");
+
+        let parsed = Reference::parse("shub://a/lab/tool@0cc175b9", None).unwrap();
+        assert_eq!(parsed.image, "lab/tool@0cc175b9");
+    }
+
+    #[test]
+    fn the_hub_that_is_gone_is_not_asked() {
+        for from in ["lab/tool", "singularity-hub.org/lab/tool"] {
+            let error = Reference::parse(from, None).unwrap_err().to_string();
+            assert!(error.contains("gone"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for from in [
+            "",
+            "tool",
+            "a//tool",
+            "h/lab/tool?x",
+            "h/lab/to ol",
+            "h/lab/..",
+        ] {
+            assert!(Reference::parse(from, Some("h")).is_err(), "{from}");
+        }
+    }
+}
