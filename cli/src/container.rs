@@ -67,7 +67,7 @@ fn try_to_start(args: &ContainerArgs, image: &OsStr, action: Action) -> anyhow::
     let warn = |text: &str| eprintln!("WARNING: {text}");
     let files = match Files::of(&opened, &ways, &warn)? {
         Some(files) => files,
-        None => Files::in_tree(unpacked(args, &path, &ways)?),
+        None => Files::in_tree(unpacked(args, &path, &ways)?)?,
     };
     Ok(runtime::start(&opened, files, &options, &caller, &warn)?)
 }

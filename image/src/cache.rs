@@ -1,5 +1,6 @@
 //! What is kept between commands: how much it is, and how it goes away while others build.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -99,8 +100,6 @@ pub fn unused_for(entries: Vec<Entry>, days: u64) -> Vec<Entry> {
 }
 
 /// Removes entries, but for those that others use just now; tells which it removed.
-///
-/// A container that runs from a tree which is removed loses its files.
 pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
     let path = cache.join("lock");
     let lock = File::create(&path).map_err(Error::io("creating", &path))?;
@@ -109,10 +108,7 @@ pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
     for entry in entries {
         let is_removed = match entry.kind {
             Kind::Layers if !is_free => false,
-            Kind::Trees => {
-                runtime::remove_tree(&entry.path)?;
-                true
-            }
+            Kind::Trees => runtime::remove_tree(&entry.path)?,
             Kind::Downloads if is_locked(&entry.path) => false,
             _ => remove_file(&entry.path)?,
         };
@@ -120,7 +116,19 @@ pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
             removed.push(entry);
         }
     }
+    remove_dangling(&cache.join("docker"))?;
     Ok(removed)
+}
+
+/// Removes the names that `import` gave to layers which are gone.
+fn remove_dangling(names: &Path) -> Result<(), Error> {
+    for name in fs::read_dir(names).into_iter().flatten().flatten() {
+        let path = name.path();
+        if path.is_symlink() && !path.exists() {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_locked(path: &Path) -> bool {
@@ -135,16 +143,25 @@ fn remove_file(path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// What cannot be looked into counts as nothing.
 fn size_of(path: &Path, metadata: &fs::Metadata) -> u64 {
-    let own = metadata.blocks() * 512;
+    size_below(path, metadata, &mut HashSet::new())
+}
+
+/// What cannot be looked into counts as nothing, a file of several names once.
+fn size_below(path: &Path, metadata: &fs::Metadata, counted: &mut HashSet<u64>) -> u64 {
+    let is_counted = metadata.nlink() > 1 && !metadata.is_dir() && !counted.insert(metadata.ino());
+    let own = if is_counted {
+        0
+    } else {
+        metadata.blocks() * 512
+    };
     if !metadata.is_dir() {
         return own;
     }
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let sizes = entries.filter_map(|entry| {
         let metadata = entry.metadata().ok()?;
-        Some(size_of(&entry.path(), &metadata))
+        Some(size_below(&entry.path(), &metadata, counted))
     });
     own + sizes.sum::<u64>()
 }
@@ -181,6 +198,36 @@ mod tests {
         drop(held);
         assert_eq!(remove(cache.path(), entries.clone()).unwrap(), entries);
         assert!(!layer.exists());
+    }
+
+    #[test]
+    fn a_file_of_two_names_takes_its_space_once() {
+        let cache = tempfile::tempdir().unwrap();
+        let tree = cache.path().join("trees/one");
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(tree.join("a"), vec![1; 100_000]).unwrap();
+        fs::hard_link(tree.join("a"), tree.join("b")).unwrap();
+
+        let size = list(cache.path(), &[Kind::Trees]).unwrap()[0].size;
+
+        assert!((100_000..150_000).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn names_of_layers_go_with_them() {
+        let cache = tempfile::tempdir().unwrap();
+        let layer = layer(cache.path());
+        let names = cache.path().join("docker");
+        fs::create_dir_all(&names).unwrap();
+        let name = names.join("sha256:abc.tar.gz");
+        std::os::unix::fs::symlink(&layer, &name).unwrap();
+
+        remove(cache.path(), vec![]).unwrap();
+        assert!(name.is_symlink());
+        let entries = list(cache.path(), &Kind::ALL).unwrap();
+        remove(cache.path(), entries).unwrap();
+
+        assert!(!name.is_symlink());
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Files {
             return Ok(Some(Self(Mounted::Folder(image.path.clone()))));
         }
         if let Some(tree) = trees::find(image, &ways.cache)? {
-            return Ok(Some(Self::in_tree(tree)));
+            return Ok(Some(Self(Mounted::Folder(tree))));
         }
         match image.form {
             Form::Squashfs { offset } if !ways.unpack && container::fuse_can_be_used() => {
@@ -44,8 +44,14 @@ impl Files {
     }
 
     /// In a tree that [`unpack`](super::unpack) made.
-    pub fn in_tree(tree: PathBuf) -> Self {
-        Self(Mounted::Folder(tree))
+    pub fn in_tree(tree: PathBuf) -> Result<Self, Error> {
+        if trees::hold(&tree)? {
+            return Ok(Self(Mounted::Folder(tree)));
+        }
+        Err(Error::Base {
+            message: format!("{} was removed meanwhile", tree.display()),
+            help: Some("start it again when nobody cleans the cache".to_owned()),
+        })
     }
 
     fn mounted(image: &Image, offset: u64, ways: &Ways, warn: &dyn Fn(&str)) -> Option<Self> {

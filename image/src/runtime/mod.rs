@@ -39,4 +39,4 @@ pub use launch::start;
 pub use options::{Action, Contain, Home, Options, Variable, Writable};
 pub use remote::Remote;
 pub(crate) use trees::remove as remove_tree;
-pub use trees::{clean as clean_trees, unpack};
+pub use trees::unpack;
