@@ -36,6 +36,12 @@ impl Engine {
         let _kept = cache::hold(&self.settings.cache)?;
         let image = match &stage.header.bootstrap {
             Bootstrap::Oras(oras) => base::download_oras(downloads, oras)?.path,
+            Bootstrap::Library(library) => base::download_library(downloads, library)?.path,
+            Bootstrap::Shub { from } => {
+                let place = request.output.path();
+                let image = base::download_shub(downloads, from, folder_of(place))?;
+                return put(image.file.path(), place);
+            }
             _ => return self.build(request, events, cancel).map(drop),
         };
         put(&image, request.output.path())
@@ -55,6 +61,14 @@ impl Engine {
         io::copy(&mut image.file, new.file()).map_err(Error::io("writing", place))?;
         new.finish()?;
         image.remove()
+    }
+}
+
+/// What is downloaded is as large as the image, so it goes where that has to have room.
+fn folder_of(place: &Path) -> &Path {
+    match place.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

@@ -1,6 +1,5 @@
 //! One image, pulled by every protocol that Apptainer and our own engine speak.
 
-use std::path::Path;
 use std::time::Duration;
 
 use cooperage_protocol::BuildState;
@@ -41,6 +40,11 @@ fn an_image_is_the_same_by_every_protocol_and_a_base_for_others() -> anyhow::Res
     for (protocol, address) in addresses("v1") {
         let file = format!("{protocol}.sif");
         apptainer(hub.folder(), &["pull", &file, &address])?.success()?;
+        let bytes = std::fs::read(hub.folder().join(&file))?;
+        assert_eq!(pull::sha256(&bytes), image.digest.to_string(), "{address}");
+
+        let file = format!("ours-{protocol}.sif");
+        ours(&hub, &["pull", &file, &address])?;
         let bytes = std::fs::read(hub.folder().join(&file))?;
         assert_eq!(pull::sha256(&bytes), image.digest.to_string(), "{address}");
     }
@@ -93,28 +97,25 @@ fn assert_absent_tags_are_told(hub: &Hub) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The engine builds on the image as an artifact of a registry.
+/// The engine builds on the image by the protocols that have an agent.
 fn assert_others_build_on_it(hub: &Hub) -> anyhow::Result<()> {
-    let recipe = format!("Bootstrap: oras\nFrom: {HOST}/lab/tool:v1\n\n%test\n    cat /made.txt\n");
-    let definition = hub.folder().join("oras.def");
-    std::fs::write(&definition, recipe)?;
-    let image = hub.folder().join("on-oras.sif");
-    let built = build(hub, &image, &definition)?;
-    assert!(built.contains("made by the hub"), "{built}");
-    assert!(image.exists(), "{built}");
+    for base in [
+        format!("oras\nFrom: {HOST}/lab/tool:v1"),
+        format!("library\nLibrary: http://{HOST}\nFrom: lab/tool/tool:v1"),
+        format!("shub\nFrom: {HOST}/lab/tool:v1"),
+    ] {
+        let recipe = format!("Bootstrap: {base}\n\n%test\n    cat /made.txt\n");
+        std::fs::write(hub.folder().join("upper.def"), recipe)?;
+        let said = ours(hub, &["build", "--force", "upper.sif", "upper.def"])?;
+        assert!(said.contains("made by the hub"), "{base}: {said}");
+    }
     Ok(())
 }
 
-/// What a build that succeeds prints.
-fn build(hub: &Hub, image: &Path, definition: &Path) -> anyhow::Result<String> {
-    let (image, definition) = (
-        image.display().to_string(),
-        definition.display().to_string(),
-    );
+/// What our program prints when it succeeds.
+fn ours(hub: &Hub, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = process::command_as(hub.world.user.as_deref(), &hub.world.cooperage);
-    command
-        .args(["build", &image, &definition])
-        .current_dir(hub.folder());
+    command.args(arguments).current_dir(hub.folder());
     let output = process::run(&mut command, LONGEST)?;
     let errors = output.stderr.clone();
     Ok(output.success()? + &errors)

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::download::Downloader;
-use super::{Base, Bootstrapper, localimage, signed};
+use super::{Base, Bootstrapper, Downloads, localimage, signed};
 use crate::definition::Library;
 use crate::engine::{Event, Progress};
 use crate::error::Error;
@@ -48,27 +48,42 @@ pub(super) fn bootstrap(
     bootstrapper: &mut Bootstrapper<'_>,
     library: &Library,
 ) -> Result<Base, Error> {
-    let reference = Reference::parse(&library.from)?;
-    let mut downloader = Downloader::new(bootstrapper.cancel)?;
-    downloader.most_bytes = bootstrapper.request.limits.disk;
-    let server = server(bootstrapper, library, &reference, &mut downloader)?;
-    let name = reference.name.as_str();
-    bootstrapper.say(&format!("fetching {name} from {server}"));
-    let architecture = bootstrapper.platform().architecture().to_owned();
-    let image = find(&downloader, &server, name, &architecture)?;
-    let path = download(bootstrapper, &downloader, &image, &{
-        address(&server, "v1/imagefile", name, &architecture)?
-    })?;
-    let file = File::open(&path).map_err(Error::io("opening", &path))?;
-    signed::require(bootstrapper, (&file, name), &library.fingerprints)?;
-    let config = localimage::unpack(bootstrapper, (&file, name))?;
-    let host = server.authority();
+    let image = download(bootstrapper.downloads(), library)?;
+    let file = File::open(&image.path).map_err(Error::io("opening", &image.path))?;
+    signed::require(
+        bootstrapper,
+        (&file, &image.reference),
+        &library.fingerprints,
+    )?;
+    let config = localimage::unpack(bootstrapper, (&file, &image.reference))?;
     Ok(Base {
-        reference: Some((
-            format!("library://{host}/{name}"),
-            Some(image.hash.replacen('.', ":", 1)),
-        )),
+        reference: Some((image.reference, Some(image.digest))),
         ..localimage::image_base(config)
+    })
+}
+
+/// An image of a library, in the cache.
+pub(crate) struct Downloaded {
+    pub(crate) path: PathBuf,
+    reference: String,
+    digest: String,
+}
+
+/// Downloads the image, unless the cache has it.
+pub(crate) fn download(downloads: Downloads<'_>, library: &Library) -> Result<Downloaded, Error> {
+    let reference = Reference::parse(&library.from)?;
+    let mut downloader = Downloader::new(downloads.cancel)?;
+    downloader.most_bytes = downloads.request.limits.disk;
+    let server = server(downloads, library, &reference, &mut downloader)?;
+    let name = reference.name.as_str();
+    downloads.say(&format!("fetching {name} from {server}"));
+    let architecture = downloads.platform().architecture().to_owned();
+    let image = find(&downloader, &server, name, &architecture)?;
+    let address = address(&server, "v1/imagefile", name, &architecture)?;
+    Ok(Downloaded {
+        path: to_cache(downloads, &downloader, &image, &address)?,
+        reference: format!("library://{}/{name}", server.authority()),
+        digest: image.hash.replacen('.', ":", 1),
     })
 }
 
@@ -115,7 +130,7 @@ impl Reference {
 
 /// The library to ask: that of the reference, of the header, or of the settings.
 fn server(
-    bootstrapper: &Bootstrapper<'_>,
+    downloads: Downloads<'_>,
     library: &Library,
     reference: &Reference,
     downloader: &mut Downloader<'_>,
@@ -123,9 +138,9 @@ fn server(
     if let Some(address) = &library.library {
         return checked(address);
     }
-    let sources = &bootstrapper.settings.sources;
+    let sources = &downloads.settings.sources;
     let front = match (&reference.host, &sources.library) {
-        (Some(host), _) => checked(&format!("{}://{host}", bootstrapper.scheme(host)))?,
+        (Some(host), _) => checked(&format!("{}://{host}", downloads.scheme(host)))?,
         (None, Some(address)) => {
             downloader.token.clone_from(&sources.library_token);
             checked(address)?
@@ -208,13 +223,13 @@ fn find(
 }
 
 /// The image in the cache, whose name is its hash.
-fn download(
-    bootstrapper: &Bootstrapper<'_>,
+fn to_cache(
+    downloads: Downloads<'_>,
     downloader: &Downloader<'_>,
     image: &Image,
     url: &Url,
 ) -> Result<PathBuf, Error> {
-    let folder = bootstrapper.settings.cache.join("images");
+    let folder = downloads.settings.cache.join("images");
     fs::create_dir_all(&folder).map_err(Error::io("making the folder", &folder))?;
     let path = folder.join(image.hash.to_ascii_lowercase());
     if path.exists() && has_hash(&path, &image.hash)? {
@@ -226,7 +241,7 @@ fn download(
         .map_err(Error::io("making a file in", &folder))?;
     downloader.file(url, &mut file, &|done, total| {
         let (step, total) = ("image", total.or(image.size));
-        (bootstrapper.events)(Event::Progress(Progress { step, done, total }));
+        (downloads.events)(Event::Progress(Progress { step, done, total }));
     })?;
     if !has_hash(file.path(), &image.hash)? {
         return Err(Error::Base {

@@ -33,7 +33,9 @@ use crate::metadata::{BaseKind, OciConfig};
 use crate::oci::Platform;
 use crate::sandbox::{Streams, Workspace};
 
+pub(crate) use self::library::download as download_library;
 pub(crate) use self::oras::download as download_oras;
+pub(crate) use self::shub::download as download_shub;
 pub(crate) use docker::{base as docker_base, fetch as fetch_docker};
 pub(crate) use folder::read_as_tar as read_folder;
 pub(crate) use image_file::{Kind, find_tree, read_tree};
@@ -79,6 +81,23 @@ pub(crate) struct Downloads<'a> {
 impl Downloads<'_> {
     fn say(&self, line: &str) {
         (self.events)(Event::Info(line));
+    }
+
+    /// How a host is spoken to that is no registry.
+    fn scheme(&self, host: &str) -> &'static str {
+        let plain = &self.settings.registries.plain_http;
+        let name = host.split('/').next().unwrap_or_default();
+        let is_loopback = Url::parse(&format!("http://{name}")).is_ok_and(|url| match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(domain)) => domain == "localhost",
+            None => false,
+        });
+        if is_loopback || plain.iter().any(|plain| plain == name) {
+            "http"
+        } else {
+            "https"
+        }
     }
 
     /// The machine that the image is for.
@@ -136,23 +155,6 @@ impl<'a> Bootstrapper<'a> {
             request: self.request,
             events: self.events,
             cancel: self.cancel,
-        }
-    }
-
-    /// How a host is spoken to that is no registry.
-    fn scheme(&self, host: &str) -> &'static str {
-        let plain = &self.settings.registries.plain_http;
-        let name = host.split('/').next().unwrap_or_default();
-        let is_loopback = Url::parse(&format!("http://{name}")).is_ok_and(|url| match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(domain)) => domain == "localhost",
-            None => false,
-        });
-        if is_loopback || plain.iter().any(|plain| plain == name) {
-            "http"
-        } else {
-            "https"
         }
     }
 

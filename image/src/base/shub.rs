@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use md5::{Digest, Md5};
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use tempfile::NamedTempFile;
 use url::Url;
 
 use super::download::Downloader;
-use super::{Base, Bootstrapper, localimage};
+use super::{Base, Bootstrapper, Downloads, localimage};
 use crate::engine::{Event, Progress};
 use crate::error::Error;
 
@@ -31,29 +32,46 @@ struct Manifest {
 
 /// Downloads the image and unpacks it.
 pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, from: &str) -> Result<Base, Error> {
-    let reference = Reference::parse(from, bootstrapper.settings.sources.hub.as_deref())?;
-    let name = format!("shub://{}/{}", reference.host, reference.image);
-    bootstrapper.say(&format!("fetching {name}"));
-    let mut downloader = Downloader::new(bootstrapper.cancel)?;
-    downloader.most_bytes = bootstrapper.request.limits.disk;
-    let scheme = bootstrapper.scheme(&reference.host);
-    let manifest = manifest(&downloader, &reference, scheme, &name)?;
-
     let folder = bootstrapper.workspace.path();
+    let image = download(bootstrapper.downloads(), from, folder)?;
+    let file = image.file.as_file();
+    let config = localimage::unpack(bootstrapper, (file, &image.name))?;
+    Ok(Base {
+        reference: Some((image.name, Some(format!("md5:{}", image.md5)))),
+        ..localimage::image_base(config)
+    })
+}
+
+/// An image of a hub.
+pub(crate) struct Downloaded {
+    pub(crate) file: NamedTempFile,
+    name: String,
+    md5: String,
+}
+
+/// Downloads the image into a folder.
+pub(crate) fn download(
+    downloads: Downloads<'_>,
+    from: &str,
+    folder: &Path,
+) -> Result<Downloaded, Error> {
+    let reference = Reference::parse(from, downloads.settings.sources.hub.as_deref())?;
+    let name = format!("shub://{}/{}", reference.host, reference.image);
+    downloads.say(&format!("fetching {name}"));
+    let mut downloader = Downloader::new(downloads.cancel)?;
+    downloader.most_bytes = downloads.request.limits.disk;
+    let scheme = downloads.scheme(&reference.host);
+    let manifest = manifest(&downloader, &reference, scheme, &name)?;
     let mut file =
         NamedTempFile::new_in(folder).map_err(Error::io("creating a file in", folder))?;
     downloader.file(&manifest.0, &mut file, &|done, total| {
         let step = "image";
-        (bootstrapper.events)(Event::Progress(Progress { step, done, total }));
+        (downloads.events)(Event::Progress(Progress { step, done, total }));
     })?;
-    let file = file.reopen().map_err(Error::io("opening", file.path()))?;
-    let md5 = md5_of(&file, &name)?;
+    let whole = file.reopen().map_err(Error::io("opening", file.path()))?;
+    let md5 = md5_of(&whole, &name)?;
     verify(&md5, &manifest.1, &name)?;
-    let config = localimage::unpack(bootstrapper, (&file, &name))?;
-    Ok(Base {
-        reference: Some((name, Some(format!("md5:{md5}")))),
-        ..localimage::image_base(config)
-    })
+    Ok(Downloaded { file, name, md5 })
 }
 
 #[derive(Debug, PartialEq, Eq)]
