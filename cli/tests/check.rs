@@ -148,7 +148,7 @@ fn json_of_a_bad_definition_has_its_diagnostics_and_what_was_understood() {
                 "severity": "error",
                 "code": "unknown-section",
                 "message": "unknown section `%enviroment`",
-                "help": "did you mean `%environment`?; the lenient mode (`--lenient`, or the \
+                "help": "did you mean `%environment`? The lenient mode (`--lenient`, or the \
                          collection's setting) reads it as Singularity 2 did",
                 "line": 3,
                 "column": 3,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cooperage_image::definition::{Options, parse, render};
+use cooperage_image::definition::{Diagnostic, Options, parse, render};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
@@ -16,12 +16,9 @@ fn check(bytes: &[u8], args: &BTreeMap<String, String>) {
         },
     );
 
-    let has_error = parsed
-        .diagnostics
-        .iter()
-        .any(cooperage_image::definition::Diagnostic::is_error);
+    let has_error = parsed.diagnostics.iter().any(Diagnostic::is_error);
     assert_eq!(parsed.definition.is_none(), has_error);
-    let text = String::from_utf8_lossy(bytes);
+    let text = parsed.shown(bytes);
     for diagnostic in &parsed.diagnostics {
         assert!(diagnostic.line >= 1 && diagnostic.column >= 1 && diagnostic.length >= 1);
         assert!(!render(diagnostic, "hostile", &text).is_empty());

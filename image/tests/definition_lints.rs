@@ -1,6 +1,6 @@
 //! Advice: what tells of it, and what does not.
 
-use cooperage_image::definition::{Diagnostic, Options, Severity, parse, render};
+use cooperage_image::definition::{Diagnostic, Options, Severity, ShownText, parse, render};
 
 const BASE: &str = "Bootstrap: docker\nFrom: debian:12\n";
 
@@ -19,6 +19,12 @@ fn told(code: &str, bodies: &[&str]) {
         assert_eq!(codes, [code], "{body}");
         assert!(found[0].line > 2 && found[0].help.is_some(), "{body}");
     }
+}
+
+/// The first of what is told of it, as people see it.
+fn shown(text: &str) -> String {
+    let shown = ShownText::of(text.as_bytes(), &Options::default());
+    render(&advice(text)[0], "it", &shown)
 }
 
 fn not_told(bodies: &[&str]) {
@@ -77,8 +83,7 @@ fn secrets_are_told_and_not_shown() {
     told("secret-in-image", &bodies);
     for body in bodies {
         let text = format!("{BASE}{body}\n");
-        let found = advice(&text);
-        let shown = render(&found[0], "it", &text) + &format!("{found:?}");
+        let shown = shown(&text) + &format!("{:?}", advice(&text));
         assert!(!shown.contains("hunter2secret"), "{shown}");
     }
     not_told(&[
@@ -97,7 +102,7 @@ fn a_password_of_a_header_is_told_unless_it_is_a_build_argument() {
     let found = advice(&literal);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].code, found[0].line), ("secret-in-header", 4));
-    assert!(!render(&found[0], "it", &literal).contains("hunter2secret"));
+    assert!(!shown(&literal).contains("hunter2secret"));
 
     let argument = format!("{header}Password: {{{{ P }}}}\n");
     let mut options = Options::default();

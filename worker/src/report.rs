@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cooperage_image::{BuiltImage, Cancel, Error, Event, Request, definition};
+use cooperage_image::definition::{self, ShownText};
+use cooperage_image::{BuiltImage, Cancel, Error, Event, Request};
 use cooperage_protocol::{Diagnostic, Failure};
 use tokio::sync::mpsc;
 
@@ -62,7 +63,7 @@ impl Report {
 
     /// Tells of a diagnostic in the log, and where its line is shown.
     fn diagnosed(&self, request: &Request, diagnostic: &definition::Diagnostic, cancel: &Cancel) {
-        let text = String::from_utf8_lossy(&request.definition);
+        let text = ShownText::of(&request.definition, &request.definition_options);
         let shown = definition::render(diagnostic, &request.name, &text);
         self.log.line("", shown.trim_end_matches('\n'), cancel);
         self.tell(Step::Diagnosed(outcome::diagnostic(diagnostic)));

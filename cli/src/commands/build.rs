@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use cooperage_image::definition::{self, ShownText};
 use cooperage_image::{
-    BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings, definition,
-    definition_of_uri,
+    BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings, definition_of_uri,
 };
 
 use crate::config::{self, AccountArgs, RegistryArgs};
@@ -171,7 +171,7 @@ pub(super) fn explain(error: &Error, request: &Request) {
 
 /// A diagnostic with its line of the definition.
 pub(super) fn rendered(diagnostic: &definition::Diagnostic, request: &Request) -> String {
-    let text = String::from_utf8_lossy(&request.definition);
+    let text = ShownText::of(&request.definition, &request.definition_options);
     definition::render(diagnostic, &request.name, &text)
 }
 

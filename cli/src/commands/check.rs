@@ -58,20 +58,15 @@ fn read(args: &Args) -> anyhow::Result<(Vec<u8>, Options)> {
     Ok((bytes, args.reading.options()?))
 }
 
-/// The diagnostics in the order of the file, without secrets.
+/// The diagnostics in the order of the file.
 fn diagnostics(parsed: &Parsed) -> Vec<Diagnostic> {
-    let redacted = |diagnostic: &Diagnostic| Diagnostic {
-        message: parsed.redact(&diagnostic.message),
-        help: diagnostic.help.as_deref().map(|help| parsed.redact(help)),
-        ..diagnostic.clone()
-    };
-    let mut diagnostics: Vec<_> = parsed.diagnostics.iter().map(redacted).collect();
+    let mut diagnostics = parsed.diagnostics.clone();
     diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     diagnostics
 }
 
 fn explain(diagnostics: &[Diagnostic], name: &str, parsed: &Parsed, bytes: &[u8]) {
-    let text = parsed.redact(&String::from_utf8_lossy(bytes));
+    let text = parsed.shown(bytes);
     for diagnostic in diagnostics {
         let shown = definition::render(diagnostic, name, &text);
         eprintln!("{}", shown.trim_end());

@@ -10,7 +10,7 @@ const MOST_DIAGNOSTICS: usize = 50;
 
 /// What is said once of all that the lenient mode takes.
 const LENIENT: &str =
-    "the lenient mode (`--lenient`, or the collection's setting) reads it as Singularity 2 did";
+    "lenient mode (`--lenient`, or the collection's setting) reads it as Singularity 2 did";
 
 /// Something to tell about a definition, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl<'a> Report<'a> {
         let text = if self.has_outdated {
             text
         } else {
-            text.and_help(LENIENT)
+            text.and_lenient()
         };
         self.has_outdated = true;
         self.error(code, at, text);
@@ -188,11 +188,14 @@ impl Text {
         }
     }
 
-    /// Adds to the help.
-    fn and_help(self, more: &str) -> Self {
+    /// Says that there is the lenient mode, after the help.
+    fn and_lenient(self) -> Self {
         match self.help.clone() {
-            Some(help) => self.help(format!("{help}; {more}")),
-            None => self.help(more),
+            Some(question) if question.ends_with('?') => {
+                self.help(format!("{question} The {LENIENT}"))
+            }
+            Some(help) => self.help(format!("{help}; the {LENIENT}")),
+            None => self.help(format!("the {LENIENT}")),
         }
     }
 
@@ -201,6 +204,9 @@ impl Text {
         self
     }
 }
+
+/// What stands for the rest of a long quotation.
+pub(super) const CUT: char = '…';
 
 /// User input as it may stand in a message: short, and without control characters.
 pub(super) fn quoted(word: &str) -> String {
@@ -213,7 +219,7 @@ pub(super) fn quoted(word: &str) -> String {
     };
     let mut short: String = word.chars().take(60).map(shown).collect();
     if word.chars().nth(60).is_some() {
-        short.push('…');
+        short.push(CUT);
     }
     format!("`{short}`")
 }

@@ -22,6 +22,7 @@ mod render;
 mod scan;
 mod script;
 mod secrets;
+mod shown;
 mod source;
 mod stage;
 mod suggest;
@@ -48,6 +49,7 @@ pub use self::header::{Field, Header};
 pub use self::options::{HeaderNeed, Mode, Options, Unused};
 pub use self::render::render;
 pub use self::script::Script;
+pub use self::shown::ShownText;
 pub use self::stage::{Sections, Stage};
 
 /// More than anybody writes; a bound keeps the work linear for hostile input.
@@ -57,7 +59,8 @@ const MOST_STAGES: usize = 100;
 pub struct Parsed {
     /// The definition; there is none exactly if a diagnostic is an error.
     pub definition: Option<Definition>,
-    /// Everything there is to tell, in no particular order.
+    /// Everything there is to tell, in no particular order, without the passwords and tokens that
+    /// the headers have.
     pub diagnostics: Vec<Diagnostic>,
     /// What was understood of the stages, if there is no definition.
     refused: Vec<Understood>,
@@ -79,14 +82,9 @@ impl Parsed {
         redact::redact_values(part, &self.secrets)
     }
 
-    /// The diagnostics without the passwords and tokens of the headers, which they may quote.
-    pub fn redacted_diagnostics(&self) -> Vec<Diagnostic> {
-        let redacted = |diagnostic: &Diagnostic| Diagnostic {
-            message: self.redact(&diagnostic.message),
-            help: diagnostic.help.as_deref().map(|help| self.redact(help)),
-            ..diagnostic.clone()
-        };
-        self.diagnostics.iter().map(redacted).collect()
+    /// What may be shown of the definition that was parsed.
+    pub fn shown(&self, definition: &[u8]) -> ShownText {
+        ShownText::new(definition, &self.secrets)
     }
 
     /// What was understood of the stages, also if there is no definition.
@@ -103,12 +101,13 @@ impl Parsed {
         built.chain(refused).collect()
     }
 
-    fn unreadable(diagnostic: Diagnostic) -> Self {
+    /// This is no text; what looked like secrets in it stays one.
+    fn unreadable(self, diagnostic: Diagnostic) -> Self {
         Self {
             definition: None,
             diagnostics: vec![diagnostic],
             refused: Vec::new(),
-            secrets: Secrets::default(),
+            secrets: self.secrets,
         }
     }
 }
@@ -154,12 +153,17 @@ impl fmt::Debug for Definition {
 
 /// Parses a definition; it never fails otherwise than by a diagnostic.
 pub fn parse(text: &[u8], options: &Options) -> Parsed {
-    let decoded = match source::decode(text) {
-        Ok(decoded) => decoded,
-        Err(diagnostic) => return Parsed::unreadable(diagnostic),
-    };
+    let decoded = source::decode(text);
+    let parsed = parse_text(&decoded, options);
+    match source::binary(text) {
+        Some(diagnostic) => parsed.unreadable(diagnostic),
+        None => parsed,
+    }
+}
+
+fn parse_text(decoded: &Decoded<'_>, options: &Options) -> Parsed {
     let mut report = Report::new(Places::new(&decoded.text), options.mode);
-    report_latin_1(&decoded, &mut report);
+    report_latin_1(decoded, &mut report);
     let expanded = arguments::expand(&decoded.text, options, &mut report);
     let raw = raw_stages(&expanded, options.mode);
     let (understood, secrets) = stages(&raw, options.header, &mut report);
@@ -176,10 +180,22 @@ pub fn parse(text: &[u8], options: &Options) -> Parsed {
     };
     Parsed {
         definition,
-        diagnostics: report.into_diagnostics(),
+        diagnostics: told(report, &secrets),
         refused,
         secrets,
     }
+}
+
+/// The diagnostics, which may quote a secret.
+fn told(report: Report<'_>, secrets: &Secrets) -> Vec<Diagnostic> {
+    let redact = |message: &String| redact::redact_message(message, secrets);
+    let redacted = |diagnostic: Diagnostic| Diagnostic {
+        message: redact(&diagnostic.message),
+        help: diagnostic.help.as_ref().map(redact),
+        ..diagnostic
+    };
+    let diagnostics = report.into_diagnostics().into_iter();
+    diagnostics.map(redacted).collect()
 }
 
 fn report_latin_1(decoded: &Decoded<'_>, report: &mut Report<'_>) {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::diagnostic::CUT;
 use super::secrets::{REDACTED, Secrets};
 
 /// Shorter values (`no`, for instance) are ordinary words elsewhere.
@@ -21,6 +22,28 @@ pub(super) fn redact(text: &str, secrets: &Secrets) -> String {
 /// Replaces the values of secret keys in another text, such as one section.
 pub(super) fn redact_values(text: &str, secrets: &Secrets) -> String {
     replace(text, places_of_values(text, secrets))
+}
+
+/// Replaces the values of secret keys in a message, which may quote no more than their beginning.
+pub(super) fn redact_message(message: &str, secrets: &Secrets) -> String {
+    let mut ranges = places_of_values(message, secrets);
+    if secrets.values.len() <= MOST_VALUES {
+        let cuts = message.match_indices(CUT).map(|(position, _)| position);
+        ranges.extend(cuts.flat_map(|end| {
+            let values = secrets.values.iter();
+            values.filter_map(move |value| Some(beginning_before(end, message, value)?..end))
+        }));
+    }
+    replace(message, ranges)
+}
+
+/// Where the beginning of a value starts that `text` has before `end`.
+fn beginning_before(end: usize, text: &str, value: &str) -> Option<usize> {
+    let lengths = value.char_indices().map(|(length, _)| length);
+    let found = lengths
+        .skip(SHORTEST)
+        .filter(|&length| text[..end].ends_with(&value[..length]));
+    found.max().map(|length| end - length)
 }
 
 /// Where the values stand; with too many of them to look for, that is everywhere.
@@ -49,7 +72,10 @@ fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
         if range.start >= copied {
             redacted.push_str(&text[copied..range.start]);
             redacted.push_str(REDACTED);
+            copied = range.start;
         }
+        // What follows stays on its line.
+        redacted.extend(text[copied..range.end].matches('\n'));
         copied = range.end;
     }
     redacted.push_str(&text[copied..]);

@@ -2,7 +2,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::secrets::without_secret;
-use super::source::without_mark;
+use super::shown::ShownText;
 
 /// How much of a long line is shown.
 const WIDTH: usize = 120;
@@ -11,7 +11,7 @@ const WIDTH: usize = 120;
 ///
 /// # Security
 /// Values of user names, passwords and tokens are left out.
-pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
+pub fn render(diagnostic: &Diagnostic, name: &str, text: &ShownText) -> String {
     let Diagnostic {
         severity,
         code,
@@ -27,7 +27,7 @@ pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
         "{}[{code}]: {message}\n{margin}--> {name}:{line}:{column}\n",
         severity.as_str()
     );
-    if let Some((source, underline)) = excerpt(diagnostic, text) {
+    if let Some((source, underline)) = excerpt(diagnostic, text.as_str()) {
         rendered.extend([
             format!("{margin} |\n"),
             format!("{number} | {source}\n"),
@@ -42,7 +42,7 @@ pub fn render(diagnostic: &Diagnostic, name: &str, text: &str) -> String {
 
 /// The part of the line around the place, and the carets below it.
 fn excerpt(diagnostic: &Diagnostic, text: &str) -> Option<(String, String)> {
-    let line = without_mark(text)
+    let line = text
         .lines()
         .nth(usize::try_from(diagnostic.line).ok()?.checked_sub(1)?)?;
     let column = usize::try_from(diagnostic.column).ok()?.checked_sub(1)?;

@@ -35,14 +35,11 @@ pub(super) struct Decoded<'a> {
 }
 
 /// The definition as text; what of it is not UTF-8 is taken for Latin-1.
-pub(super) fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Diagnostic> {
-    if let Some(position) = bytes.iter().position(|&byte| byte == 0) {
-        return Err(binary(&bytes[..position]));
-    }
+pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
     let bytes = bytes
         .strip_prefix(BYTE_ORDER_MARK.as_bytes())
         .unwrap_or(bytes);
-    Ok(match std::str::from_utf8(bytes) {
+    match std::str::from_utf8(bytes) {
         Ok(text) => Decoded {
             text: Cow::Borrowed(text),
             latin_1: None,
@@ -51,7 +48,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Diagnostic> {
             text: Cow::Owned(from_latin_1(bytes)),
             latin_1: Some(error.valid_up_to()),
         },
-    })
+    }
 }
 
 fn from_latin_1(bytes: &[u8]) -> String {
@@ -63,16 +60,12 @@ fn from_latin_1(bytes: &[u8]) -> String {
     text
 }
 
-/// `text` without a byte order mark.
-pub(super) fn without_mark(text: &str) -> &str {
-    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
-}
-
-fn binary(before: &[u8]) -> Diagnostic {
-    let before = String::from_utf8_lossy(before);
-    let before = without_mark(&before);
-    let place = Places::new(before).locate_original(&(before.len()..before.len()));
-    Diagnostic {
+/// What is wrong with bytes that are no text.
+pub(super) fn binary(bytes: &[u8]) -> Option<Diagnostic> {
+    let position = bytes.iter().position(|&byte| byte == 0)?;
+    let before = decode(&bytes[..position]).text;
+    let place = Places::new(&before).locate_original(&(before.len()..before.len()));
+    Some(Diagnostic {
         severity: Severity::Error,
         code: "binary-file",
         message: "definition has a NUL byte".to_owned(),
@@ -80,7 +73,7 @@ fn binary(before: &[u8]) -> Diagnostic {
         line: place.line,
         column: place.column,
         length: 1,
-    }
+    })
 }
 
 /// The lines of a range of `text`; `\r\n` ends a line like `\n`.

@@ -112,11 +112,10 @@ pub(crate) fn parse(
         options.header = HeaderNeed::Optional;
     }
     let parsed = definition::parse(&request.definition, &options);
-    let diagnostics = parsed.redacted_diagnostics();
     let Some(mut definition) = parsed.definition else {
-        return Err(Error::Definition(diagnostics));
+        return Err(Error::Definition(parsed.diagnostics));
     };
-    for diagnostic in &diagnostics {
+    for diagnostic in &parsed.diagnostics {
         events(Event::Diagnostic(diagnostic));
     }
     for stage in &mut definition.stages {
