@@ -483,12 +483,99 @@ fn inside_a_namespace_of_one_id() {
 
 #[test]
 fn what_a_namespace_of_one_id_cannot_hold_comes_back_from_the_ledger() {
+    run_in_namespace("inside_a_namespace_of_one_id");
+}
+
+/// A folder below overlays, and what its file system could not represent.
+fn lower(root: &Path) -> Ledger {
+    let mut ledger = Ledger::default();
+    let strange: [(&str, &[u8]); 2] = [("uid", b"1234"), ("gid", b"5678")];
+    let layer = Layer::new()
+        .pax(&strange)
+        .folder("./")
+        .folder("etc")
+        .pax(&strange)
+        .file("etc/shadow", "x")
+        .pax(&strange)
+        .folder("home")
+        .file("home/kept", "x")
+        .put("null", EntryType::Char, "", b"")
+        .file("replaced/old", "1")
+        .file("emptied/old", "1")
+        .file("file", "1")
+        .hard("second", "file")
+        .symlink("link", "file");
+    let options = Options::default();
+    layer::apply(&layer.bytes()[..], root, &mut ledger, &options).unwrap();
+    ledger
+}
+
+fn streamed(root: &Path, ledger: &Ledger) -> Vec<u8> {
+    let mut tar = Vec::new();
+    layer::stream_tree(root, ledger, &mut tar, StreamOptions::default()).unwrap();
+    tar
+}
+
+#[test]
+#[ignore = "started inside a mount namespace by the test below"]
+fn inside_a_mount_namespace() {
+    let place = tree();
+    let path = |name: &str| place.path().join(name);
+    for name in ["lower", "upper", "work", "merged", "copy"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    let below = lower(&path("lower"));
+    let below = below.below_overlays(fs::metadata(path("lower")).unwrap().ino());
+    let script = r"
+        mount -t overlay -o userxattr,lowerdir=lower,upperdir=upper,workdir=work none merged
+        cd merged
+        rm -r replaced && mkdir replaced && echo 2 > replaced/new
+        rm -r emptied && echo file > emptied
+        mv etc/shadow etc/moved && chmod 600 etc/moved
+        chmod 700 home && echo x >> second && rm link null && mkfifo null
+        touch .wh.itself && ln second third
+        mkdir -p a/b && touch -d @5 a
+    ";
+    let mut shell = std::process::Command::new("sh");
+    let status = shell.args(["-ec", script]).current_dir(place.path());
+    assert!(status.status().unwrap().success());
+
+    let (upper, merged) = (path("upper"), path("merged"));
+    let mut changes = Vec::new();
+    let options = StreamOptions::default();
+    layer::stream_upper(&upper, &merged, &below, &mut changes, options).unwrap();
+    let mut ledger = lower(&path("copy"));
+    let options = Options::default();
+    layer::apply(&changes[..], &path("copy"), &mut ledger, &options).unwrap();
+
+    let expected = streamed(&merged, &below);
+    assert!(
+        streamed(&path("copy"), &ledger) == expected,
+        "the layer over a copy of the folder below is not the overlay"
+    );
+    let mut owners = Vec::new();
+    for entry in tar::Archive::new(&expected[..]).entries().unwrap() {
+        let entry = entry.unwrap();
+        if entry.header().uid().unwrap() == 1234 {
+            owners.push(entry.path().unwrap().display().to_string());
+        }
+    }
+    assert_eq!(owners, ["./", "etc/moved", "home/"]);
+    assert!(!changes.windows(9).any(|bytes| bytes == b"home/kept"));
+}
+
+#[test]
+fn the_layer_of_an_upper_folder_makes_the_overlay_of_a_copy() {
+    run_in_namespace("inside_a_mount_namespace");
+}
+
+fn run_in_namespace(case: &str) {
     let program = std::env::current_exe().unwrap();
 
     let output = std::process::Command::new("unshare")
-        .args(["--user", "--map-root-user"])
+        .args(["--user", "--map-root-user", "--mount"])
         .arg(program)
-        .args(["--ignored", "--exact", "inside_a_namespace_of_one_id"])
+        .args(["--ignored", "--exact", case])
         .output()
         .unwrap();
 

@@ -166,8 +166,8 @@ impl<R: Read> Layer<'_, R> {
     fn apply_member(&mut self, member: Member) -> Result<(), Error> {
         let path = clean(&member.path);
         let whiteout = match self.names {
-            Names::Layer => whiteout::parse(&path)?,
-            Names::Given(_) => None,
+            Names::Layer if !member.is_literal => whiteout::parse(&path)?,
+            Names::Layer | Names::Given(_) => None,
         };
         match whiteout {
             Some(Whiteout::Bookkeeping) => return Ok(()),

@@ -10,6 +10,7 @@ use tar::Header;
 
 use super::Xattrs;
 use super::error::Error;
+use super::header::LITERAL;
 use super::pax::{self, Records};
 use super::sparse::{self, Run};
 
@@ -59,6 +60,8 @@ pub(super) struct Member {
     pub(super) size: u64,
     /// Where the data lies, for a sparse file.
     pub(super) runs: Option<Vec<Run>>,
+    /// Whether the name means itself, even if it is like that of a whiteout.
+    pub(super) is_literal: bool,
 }
 
 #[derive(Default)]
@@ -167,6 +170,7 @@ impl<R: Read> Archive<R> {
             xattrs: pax.xattrs(),
             size: map.as_ref().map_or(stored, |map| map.real_size),
             runs: map.map(|map| map.runs),
+            is_literal: pax.has(LITERAL),
             path,
         })
     }

@@ -6,12 +6,16 @@ use tar::{EntryType, Header};
 
 use super::Xattrs;
 use super::pax::push_record;
+use super::whiteout;
 
 const BLOCK: usize = 512;
 /// What fits the fields of a header.
 const LONGEST_NAME: usize = 100;
 const HIGHEST_OWNER: u32 = 0o777_7777;
 const LARGEST_FILE: u64 = 0o777_7777_7777;
+/// Key of the record of a file that is named like a whiteout and is none. Layers have no word for
+/// it; other programs, which do not know this one, read what they would read without it.
+pub(super) const LITERAL: &[u8] = b"COOPERAGE.literal";
 
 /// A file as it stands in an archive.
 #[derive(Debug, Clone)]
@@ -40,7 +44,14 @@ impl Entry<'_> {
     /// The header, behind an extended one where something does not fit.
     pub(crate) fn encode(&self) -> io::Result<Vec<u8>> {
         let name = self.written_name();
-        let records = self.records(&name);
+        let mut records = self.records(&name);
+        if whiteout::is_named_like_one(self.path) {
+            push_record(&mut records, LITERAL, b"1");
+        }
+        self.with_records(&name, &records)
+    }
+
+    fn with_records(&self, name: &[u8], records: &[u8]) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(BLOCK);
         if !records.is_empty() {
             let mut header = Header::new_ustar();
@@ -49,10 +60,10 @@ impl Entry<'_> {
             header.set_size(records.len() as u64);
             header.set_cksum();
             bytes.extend_from_slice(header.as_bytes());
-            bytes.extend_from_slice(&records);
+            bytes.extend_from_slice(records);
             bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
         }
-        bytes.extend_from_slice(self.plain(&name)?.as_bytes());
+        bytes.extend_from_slice(self.plain(name)?.as_bytes());
         Ok(bytes)
     }
 
@@ -114,6 +125,24 @@ impl Entry<'_> {
         header.set_cksum();
         Ok(header)
     }
+}
+
+/// The entry of a layer that says, by its name, that something of the layers below is gone.
+pub(crate) fn whiteout(path: &[u8]) -> io::Result<Vec<u8>> {
+    let entry = Entry {
+        path,
+        kind: EntryType::Regular,
+        link: b"",
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        modified: 0,
+        device: (0, 0),
+        xattrs: &Vec::new(),
+        size: 0,
+        real_size: None,
+    };
+    entry.with_records(path, &entry.records(path))
 }
 
 /// Where the pieces of a file with holes lie, each with its start and length.

@@ -4,6 +4,9 @@
 //! first; what the kernel refuses is written down here and comes back when the tree is packed.
 //! Records belong to inodes, not to names: a file keeps its owner when a script renames it, and a
 //! file that took over a name does not inherit anything.
+//!
+//! A tree that no longer changes is a folder below overlays. Their files have its inode numbers,
+//! also when they were copied up, but not its times of birth: see [`Ledger::below_overlays`].
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -12,6 +15,9 @@ use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
 use super::Xattrs;
+
+/// The number by which an overlay's root directory is known; no file has it.
+const ROOT: u64 = 0;
 
 /// What the file system could not represent, by inode number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +30,8 @@ pub struct Ledger {
 pub struct Record {
     /// The stand-in's inode number.
     inode: u64,
-    /// When the stand-in was made, where the file system tells: inode numbers are used again.
+    /// When the stand-in was made, where the file system tells: inode numbers are used again, but
+    /// for those of trees that stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     birth: Option<(i64, u32)>,
     /// Owner and group that the stand-in has: a script that changes them wins.
@@ -89,6 +96,23 @@ impl Ledger {
         out.flush()
     }
 
+    /// The ledger of a tree that will not be changed any more, for overlays over it; `root` is the
+    /// inode number of its root directory.
+    ///
+    /// As long as the tree is there no other file of its file system gets the number of one of its
+    /// files. An overlay's root is the exception: it has a number of its own.
+    #[must_use]
+    pub fn below_overlays(mut self, root: u64) -> Self {
+        for record in self.records.values_mut() {
+            record.birth = None;
+        }
+        if let Some(record) = self.records.get(&root).cloned() {
+            let inode = ROOT;
+            self.records.insert(inode, Record { inode, ..record });
+        }
+        self
+    }
+
     /// Whether everything could be represented.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -101,8 +125,20 @@ impl Ledger {
 
     /// What is recorded about a file, if it still is the file that was recorded.
     pub(super) fn find(&self, file: &Statx) -> Option<&Record> {
-        let record = self.records.get(&file.stx_ino)?;
-        let same = record.birth == birth(file) && record.held_by == (file.stx_uid, file.stx_gid);
+        self.find_as(file.stx_ino, file)
+    }
+
+    /// What is recorded about the root directory.
+    pub(super) fn find_root(&self, root: &Statx) -> Option<&Record> {
+        self.find(root).or_else(|| self.find_as(ROOT, root))
+    }
+
+    fn find_as(&self, inode: u64, file: &Statx) -> Option<&Record> {
+        let record = self.records.get(&inode)?;
+        let same = record
+            .birth
+            .is_none_or(|birth| Some(birth) == self::birth(file))
+            && record.held_by == (file.stx_uid, file.stx_gid);
         let replaced = record.device.is_some() && !is_empty_file(file);
         (same && !replaced).then_some(record)
     }

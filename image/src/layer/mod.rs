@@ -1,7 +1,7 @@
 //! How image layers become a root file system, and how a root file system becomes a tar again.
 //!
 //! [`apply()`] puts one layer over a tree, [`stream_tree`] writes the finished tree as a tar for the
-//! squashfs packer, and a [`Ledger`] carries what the file system in between could not represent:
+//! squashfs packer, [`stream_upper`] what was changed in it as a further layer, and a [`Ledger`] carries what the file system in between could not represent:
 //! owners outside the user namespace's range, devices, extended attributes.
 //!
 //! # Security
@@ -21,13 +21,14 @@ mod sparse;
 mod stream;
 mod survey;
 mod tree;
+mod upper;
 mod whiteout;
 
 pub use apply::{Applied, Naming, Options, apply, put};
 pub(crate) use decompress::{is_compressed, reader as decompressed};
 pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
-pub use stream::{StreamOptions, TreeSummary, stream_files, stream_tree};
+pub use stream::{StreamOptions, TreeSummary, stream_files, stream_tree, stream_upper};
 pub use survey::{Correction, Needs, survey};
 
 /// Extended attributes, name and value.

@@ -31,6 +31,11 @@ impl Records {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether there is such a record.
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
+    }
+
     /// The value of a key as a number.
     pub(super) fn number(&self, key: &str) -> Option<u64> {
         std::str::from_utf8(self.get(key)?)

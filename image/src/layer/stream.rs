@@ -13,7 +13,8 @@ use tar::EntryType;
 
 use super::error::Error;
 use super::ledger::{Device, DeviceKind, Ledger, Record, status};
-use super::{Xattrs, header, is_foreign_xattr};
+use super::upper::Upper;
+use super::{Xattrs, header, is_foreign_xattr, whiteout};
 
 /// How a tree is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,6 +49,24 @@ pub fn stream_tree(
     walk.finish()
 }
 
+/// Writes what the upper folder of an overlay changes as a layer, sorted by name: its files, and
+/// whiteouts for what it hides of the folders below.
+///
+/// `merged` is the overlay itself. What it says of a file is what the image has, and by the inode
+/// numbers there the ledger knows files of the folders below that were copied up since.
+pub fn stream_upper(
+    upper: &Path,
+    merged: &Path,
+    ledger: &Ledger,
+    out: impl Write,
+    options: StreamOptions,
+) -> Result<TreeSummary, Error> {
+    let mut walk = Walk::new(merged, ledger, out, options);
+    walk.upper = Some(Upper(upper));
+    walk.folder(b"")?;
+    walk.finish()
+}
+
 /// Writes files and folders of the tree below `root`, each with all that is in it. Paths have no
 /// slash at their ends; an entry's name begins with the place of its path among them, from 0.
 pub fn stream_files(
@@ -68,6 +87,8 @@ pub fn stream_files(
 
 struct Walk<'a, W> {
     root: &'a Path,
+    /// Where only what changed is, if nothing else is wanted.
+    upper: Option<Upper<'a>>,
     ledger: &'a Ledger,
     out: W,
     options: StreamOptions,
@@ -96,6 +117,7 @@ impl<'a, W: Write> Walk<'a, W> {
     fn new(root: &'a Path, ledger: &'a Ledger, out: W, options: StreamOptions) -> Self {
         Self {
             root,
+            upper: None,
             ledger,
             out,
             options,
@@ -114,6 +136,11 @@ impl<'a, W: Write> Walk<'a, W> {
     }
 
     fn any(&mut self, path: &[u8]) -> Result<(), Error> {
+        if let Some(upper) = self.upper
+            && upper.hides(path)?
+        {
+            return self.whiteout(&whiteout::of(path));
+        }
         let status = self.status(path)?;
         if file_type(&status) == FileType::Directory {
             self.folder(path)
@@ -130,10 +157,21 @@ impl<'a, W: Write> Walk<'a, W> {
         if is_mount {
             return Ok(());
         }
+        if let Some(upper) = self.upper
+            && upper.replaces_content(path)?
+        {
+            self.whiteout(&whiteout::of_content(path))?;
+        }
         for name in self.sorted_names(path)? {
             self.any(&super::tree::join(path, &name))?;
         }
         Ok(())
+    }
+
+    fn whiteout(&mut self, name: &[u8]) -> Result<(), Error> {
+        self.summary.entries += 1;
+        let written = header::whiteout(name).and_then(|header| self.out.write_all(&header));
+        written.map_err(Error::io("packing", name))
     }
 
     fn entry(&mut self, path: &[u8], status: &Statx) -> Result<(), Error> {
@@ -144,7 +182,10 @@ impl<'a, W: Write> Walk<'a, W> {
             };
             return self.write_header(&entry);
         }
-        let record = self.ledger.find(status);
+        let record = match path {
+            b"" => self.ledger.find_root(status),
+            _ => self.ledger.find(status),
+        };
         let xattrs = self.xattrs(path, record)?;
         let entry = Entry {
             record,
@@ -272,7 +313,11 @@ impl<'a, W: Write> Walk<'a, W> {
 
     fn sorted_names(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.host_path(path)).map_err(Error::io("listing", path))? {
+        let folder = match self.upper {
+            Some(upper) => upper.host_path(path),
+            None => self.host_path(path),
+        };
+        for entry in fs::read_dir(folder).map_err(Error::io("listing", path))? {
             let entry = entry.map_err(Error::io("listing", path))?;
             names.push(entry.file_name().as_bytes().to_vec());
         }

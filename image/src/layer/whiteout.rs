@@ -17,6 +17,24 @@ pub(super) enum Whiteout {
 }
 
 const PREFIX: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// The entry that removes a path from the layers below.
+pub(super) fn of(path: &[u8]) -> Vec<u8> {
+    let (folder, name) = split(path);
+    super::tree::join(folder, &[PREFIX, name].concat())
+}
+
+/// The entry that removes the content of a folder from the layers below.
+pub(super) fn of_content(folder: &[u8]) -> Vec<u8> {
+    super::tree::join(folder, OPAQUE)
+}
+
+/// Whether a file of this path would be taken for a whiteout.
+pub(super) fn is_named_like_one(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/')
+        .any(|name| name.starts_with(PREFIX))
+}
 
 /// Reads a cleaned path as a whiteout, if it is one.
 pub(super) fn parse(path: &[u8]) -> Result<Option<Whiteout>, Error> {
@@ -24,7 +42,7 @@ pub(super) fn parse(path: &[u8]) -> Result<Option<Whiteout>, Error> {
         return Ok(Some(Whiteout::Bookkeeping));
     }
     let (folder, name) = split(path);
-    if name == b".wh..wh..opq" {
+    if name == OPAQUE {
         return Ok(Some(Whiteout::Opaque(folder.to_vec())));
     }
     match name.strip_prefix(PREFIX) {
