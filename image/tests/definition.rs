@@ -259,7 +259,8 @@ fn a_part_of_a_definition_is_redacted_also_if_there_are_errors() {
 
 #[test]
 fn nothing_is_shown_of_a_definition_with_more_secrets_than_can_be_looked_for() {
-    let passwords = "Password: sup3rsecret\n".repeat(201);
+    let passwords = (0..=200).map(|number| format!("Password: sup3rsecret{number}\n"));
+    let passwords: String = passwords.collect();
 
     let definition = accept(
         &format!("Bootstrap: docker\nFrom: app\n{passwords}"),

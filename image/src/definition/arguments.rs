@@ -66,6 +66,9 @@ impl Expansion<'_> {
         let mut values: BTreeMap<String, Option<String>> = BTreeMap::new();
         for line in lines(text, range.clone()) {
             for found in placeholders(line.text) {
+                if self.is_full {
+                    break;
+                }
                 let place = line.start + found.range.start..line.start + found.range.end;
                 let value = values
                     .entry(found.name.to_owned())
@@ -75,7 +78,7 @@ impl Expansion<'_> {
                     continue;
                 };
                 if self.report_full(value, &place, report) {
-                    continue;
+                    break;
                 }
                 self.output.push_str(&text[copied..place.start]);
                 let start = self.output.len();

@@ -1,6 +1,7 @@
 //! Which parts of a header are never shown.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::suggest;
@@ -32,7 +33,7 @@ pub(super) const REDACTED: &str = "[redacted]";
 #[derive(Default, Clone)]
 pub(super) struct Secrets {
     pub(super) ranges: Vec<Range<usize>>,
-    pub(super) values: Vec<String>,
+    pub(super) values: BTreeSet<String>,
 }
 
 impl Secrets {
@@ -42,7 +43,7 @@ impl Secrets {
             self.ranges.push(range);
         }
         if STRONG_KEYS.contains(&key) || (is_misspelt(key) && !value.is_empty()) {
-            self.values.push(value.to_owned());
+            self.values.insert(value.to_owned());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands of a script, as far as they can be told line by line.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::super::source::Line;
 use super::shell;
@@ -8,7 +9,7 @@ use super::shell;
 /// A simple command, and the line or lines it stands in.
 pub(super) struct Command<'a> {
     pub(super) words: Vec<&'a str>,
-    lines: Vec<Line<'a>>,
+    lines: Rc<[Line<'a>]>,
 }
 
 impl Command<'_> {
@@ -54,10 +55,12 @@ fn of_lines<'a>(lines: &[Line<'a>]) -> Vec<Option<Command<'a>>> {
         commands.extend(parts);
     }
     let commands = commands.into_iter().filter(|words| !words.is_empty());
+    // Shared: thousands of commands may stand in as many lines.
+    let lines: Rc<[Line<'a>]> = lines.into();
     let command = |words| {
         Some(Command {
             words,
-            lines: lines.to_vec(),
+            lines: Rc::clone(&lines),
         })
     };
     commands.map(command).collect()
