@@ -64,6 +64,7 @@ pub(crate) fn fetch(
         registries: &bootstrapper.settings.registries,
         accounts: &accounts,
         cache: &bootstrapper.settings.cache,
+        most_bytes: bootstrapper.request.limits.disk,
     };
     oci::fetch(&wanted, bootstrapper.events, bootstrapper.cancel)
 }

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::engine::Cancel;
 use crate::error::Error;
-use crate::oci::{Patience, install_tls, is_passing};
+use crate::oci::{Patience, install_tls, is_passing, redirect};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the head of an answer, and for every piece of its body.
@@ -174,11 +174,8 @@ impl<'a> Downloader<'a> {
                 Ok(response) if response.status().is_redirection() => response,
                 other => return Ok(other),
             };
-            let location = response.headers().get(LOCATION);
-            let next = location.and_then(|location| url.join(location.to_str().ok()?).ok());
-            let next =
-                next.filter(|next| next.scheme() == "https" || next.scheme() == url.scheme());
-            url = next.ok_or_else(|| refused(first, "it redirects to nowhere safe"))?;
+            url = redirect::next(&url, response.headers().get(LOCATION))
+                .map_err(|what| refused(first, &format!("it sent {what}")))?;
         }
         Err(refused(first, "it redirects too often"))
     }

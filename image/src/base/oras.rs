@@ -35,6 +35,7 @@ pub(crate) fn download(downloads: Downloads<'_>, oras: &Oras) -> Result<FetchedS
         registries: &downloads.settings.registries,
         accounts: &accounts(downloads.request, oras.account.as_ref()),
         cache: &downloads.settings.cache,
+        most_bytes: downloads.request.limits.disk,
     };
     oci::fetch_sif(&wanted, downloads.events, downloads.cancel)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::cache::Cache;
+use super::blob::Store;
 use super::fetch::{self, Fetch};
 use super::manifest::{self, Descriptor, Document, Manifest, Unusable};
 use crate::engine::{Cancel, Event};
@@ -32,10 +32,10 @@ pub fn fetch_sif(
     cancel: &Cancel,
 ) -> Result<FetchedSif, Error> {
     fetch::from_any(wanted, events, cancel, |client| {
-        let cache = Cache::open(wanted.cache)?;
+        let store = Store::open(wanted)?;
         let (digest, manifest) = fetch::find_manifest(client, wanted)?;
         let image = sif(&manifest).map_err(|error| fetch::unusable(wanted.reference, &error))?;
-        let path = fetch::fetch_layer(client, &cache, image, events)?;
+        let path = fetch::fetch_layer(client, &store, image, events)?;
         Ok(FetchedSif {
             reference: wanted.reference.to_string(),
             manifest_digest: digest.to_string(),

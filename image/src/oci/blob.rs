@@ -9,9 +9,11 @@ use reqwest::header::CONTENT_RANGE;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use super::budget::Budget;
 use super::cache::Cache;
 use super::client::{Ask, Client};
 use super::digest::Digest;
+use super::fetch::Fetch;
 use super::manifest::Descriptor;
 use super::patience::Patience;
 use crate::error::Error;
@@ -22,13 +24,30 @@ const MOST_UNTOLD: u64 = 32 << 30;
 /// Called with the bytes that are there.
 pub(super) type Report<'a> = &'a dyn Fn(u64);
 
+/// Where the blobs of one image go, and how much they may take.
+#[derive(Debug)]
+pub(super) struct Store {
+    cache: Cache,
+    budget: Budget,
+}
+
+impl Store {
+    pub(super) fn open(wanted: &Fetch<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            cache: Cache::open(wanted.cache)?,
+            budget: Budget::new(wanted.most_bytes),
+        })
+    }
+}
+
 /// Makes sure that a blob is in the cache, and tells where.
 pub(super) fn download(
     client: &Client<'_>,
-    cache: &Cache,
+    store: &Store,
     blob: &Descriptor,
     report: Report<'_>,
 ) -> Result<PathBuf, Error> {
+    let Store { cache, budget } = store;
     if let Some(path) = cache.find(blob)? {
         return Ok(path);
     }
@@ -40,7 +59,9 @@ pub(super) fn download(
         file: cache.temporary()?,
         hash: Sha256::new(),
         length: 0,
+        budget,
     };
+    budget.check(blob.size.unwrap_or_default(), &blob.digest.to_string())?;
     let mut patience = Patience::default();
     loop {
         client.check_cancelled()?;
@@ -101,10 +122,11 @@ fn keep_data(
     cache.keep(file, &blob.digest)
 }
 
-struct Partial {
+struct Partial<'a> {
     file: NamedTempFile,
     hash: Sha256,
     length: u64,
+    budget: &'a Budget,
 }
 
 enum Outcome {
@@ -113,7 +135,7 @@ enum Outcome {
     Broken(std::io::Error),
 }
 
-impl Partial {
+impl Partial<'_> {
     /// Starts over if the server did not go on where it was asked to.
     fn align(&mut self, response: &Response) -> std::io::Result<()> {
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
@@ -126,6 +148,7 @@ impl Partial {
             self.file.as_file().set_len(0)?;
             self.file.as_file_mut().seek(SeekFrom::Start(0))?;
             self.hash = Sha256::new();
+            self.budget.give_back(self.length);
             self.length = 0;
         }
         Ok(())
@@ -153,6 +176,7 @@ impl Partial {
             if self.length > blob.size.unwrap_or(MOST_UNTOLD) {
                 return Ok(Outcome::TooLong);
             }
+            self.budget.take(count as u64, &blob.digest.to_string())?;
             self.hash.update(&buffer[..count]);
             let written = self.file.write_all(&buffer[..count]);
             written.map_err(Error::io("writing", self.file.path()))?;

@@ -20,6 +20,8 @@ use super::endpoint::{Endpoint, Role};
 use super::error::Question;
 use super::login::{Login, LoginError};
 use super::patience::{Patience, is_passing, retry_after};
+use super::redirect;
+use super::transport::Obstacle;
 use crate::engine::Cancel;
 use crate::error::Error;
 
@@ -86,6 +88,9 @@ impl<'a> Client<'a> {
                 Ok(response) => response,
                 Err(SendError::Redirect(what)) => return Err(self.nonsense(ask.path, &what)),
                 Err(SendError::Transport(error)) => {
+                    if Obstacle::of(&error).is_lasting() {
+                        return Err(self.ask_error(ask.path, |it| it.unreachable(error)));
+                    }
                     patience
                         .wait(None, self.cancel)?
                         .ok_or_else(|| self.ask_error(ask.path, |it| it.unreachable(error)))?;
@@ -116,6 +121,11 @@ impl<'a> Client<'a> {
     /// An error that tells what was asked for, where and as whom.
     pub(super) fn nonsense(&self, path: &str, what: &str) -> Error {
         self.ask_error(path, |question| question.nonsense(what))
+    }
+
+    /// What stops it.
+    pub(super) fn cancel(&self) -> &'a Cancel {
+        self.cancel
     }
 
     /// The build was cancelled.
@@ -174,15 +184,8 @@ impl<'a> Client<'a> {
             if !response.status().is_redirection() {
                 return Ok(response);
             }
-            let location = response
-                .headers()
-                .get(LOCATION)
-                .and_then(|value| value.to_str().ok());
-            let next = location.and_then(|location| url.join(location).ok());
-            let next =
-                next.filter(|next| next.scheme() == "https" || next.scheme() == url.scheme());
-            url =
-                next.ok_or_else(|| SendError::Redirect("a redirect to nowhere safe".to_owned()))?;
+            url = redirect::next(&url, response.headers().get(LOCATION))
+                .map_err(SendError::Redirect)?;
         }
         Err(SendError::Redirect("too many redirects".to_owned()))
     }

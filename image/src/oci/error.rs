@@ -7,6 +7,7 @@ use reqwest::blocking::Response;
 use serde::Deserialize;
 
 use super::accounts::Account;
+use super::transport::Obstacle;
 use crate::error::Error;
 
 const MOST_BODY: u64 = 64 << 10;
@@ -79,6 +80,13 @@ impl Question<'_> {
     /// The host did not answer.
     pub(super) fn unreachable(&self, cause: reqwest::Error) -> Error {
         let Self { host, subject, .. } = self;
+        let obstacle = Obstacle::of(&cause);
+        if obstacle.is_lasting() {
+            return Error::Base {
+                message: format!("{subject}: {}", obstacle.sentence(host)),
+                help: Some(obstacle.help(host)),
+            };
+        }
         let what = if cause.is_timeout() {
             "did not answer in time"
         } else {

@@ -8,8 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Registries;
 use super::accounts::Accounts;
-use super::blob;
-use super::cache::Cache;
+use super::blob::{self, Store};
 use super::client::{Ask, Client};
 use super::config::ImageConfig;
 use super::digest::Digest;
@@ -18,6 +17,7 @@ use super::manifest::{self, ACCEPTED, Config, Descriptor, Document, Manifest, Un
 use super::platform::Platform;
 use super::reference::{Reference, Version};
 use super::schema1;
+use crate::cancellable::Cancellable;
 use crate::engine::{Cancel, Event, Progress};
 use crate::error::Error;
 use crate::metadata::OciConfig;
@@ -40,6 +40,8 @@ pub struct Fetch<'a> {
     pub accounts: &'a Accounts,
     /// Folder of the cache.
     pub cache: &'a Path,
+    /// How many bytes may be downloaded.
+    pub most_bytes: Option<u64>,
 }
 
 /// An image whose layers lie in the cache.
@@ -141,15 +143,15 @@ fn fetch_from(
     wanted: &Fetch<'_>,
     events: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<FetchedImage, Error> {
-    let cache = Cache::open(wanted.cache)?;
+    let store = Store::open(wanted)?;
     let (digest, manifest) = find_manifest(client, wanted)?;
     let unusable = |error| unusable(wanted.reference, &error);
     let layers = manifest.extractable_layers().map_err(unusable)?;
-    let config = fetch_config(client, &cache, &manifest.config)?;
+    let config = fetch_config(client, &store, &manifest.config)?;
     let config = ImageConfig::parse(&config)
         .map_err(|error| unusable(Unusable::Invalid(format!("its configuration: {error}"))))?;
     warn_of_platform(&config, wanted.platform, events);
-    let paths = fetch_layers(client, &cache, &layers, events)?;
+    let paths = fetch_layers(client, &store, &layers, events)?;
     // Digests are by position; where the numbers differ they belong to something else.
     let known = config.diff_ids().len() == layers.len();
     let layers = layers
@@ -202,7 +204,9 @@ fn get_manifest(client: &Client<'_>, version: &Version) -> Result<(Digest, Vec<u
         from: 0,
     })?;
     let mut json = Vec::new();
+    let response = Cancellable::new(response, client.cancel());
     let read = response.take(MOST_MANIFEST + 1).read_to_end(&mut json);
+    client.check_cancelled()?;
     read.map_err(|error| Error::Network {
         message: format!("connection broke while getting {path}"),
         source: Some(Box::new(error)),
@@ -222,7 +226,7 @@ fn get_manifest(client: &Client<'_>, version: &Version) -> Result<(Digest, Vec<u
     }
 }
 
-fn fetch_config(client: &Client<'_>, cache: &Cache, config: &Config) -> Result<Vec<u8>, Error> {
+fn fetch_config(client: &Client<'_>, store: &Store, config: &Config) -> Result<Vec<u8>, Error> {
     let config = match config {
         Config::Blob(config) => config,
         Config::Inline(json) => return Ok(json.clone()),
@@ -230,7 +234,7 @@ fn fetch_config(client: &Client<'_>, cache: &Cache, config: &Config) -> Result<V
     if config.size.is_some_and(|size| size > MOST_CONFIG) {
         return Err(client.nonsense("the configuration", "one of more than 8 MiB"));
     }
-    let path = blob::download(client, cache, config, &|_| {})?;
+    let path = blob::download(client, store, config, &|_| {})?;
     fs::read(&path).map_err(Error::io("reading", &path))
 }
 
@@ -250,7 +254,7 @@ fn warn_of_platform(
 /// Fetches the layers side by side; a layer that occurs twice is fetched once.
 fn fetch_layers(
     client: &Client<'_>,
-    cache: &Cache,
+    store: &Store,
     layers: &[&Descriptor],
     events: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Vec<PathBuf>, Error> {
@@ -269,7 +273,7 @@ fn fetch_layers(
         for _ in 0..SIDE_BY_SIDE.min(distinct.len()) {
             scope.spawn(|| {
                 while let Some(layer) = line.next(&distinct) {
-                    let fetched = fetch_layer(client, cache, layer, events);
+                    let fetched = fetch_layer(client, store, layer, events);
                     line.failed.fetch_or(fetched.is_err(), Ordering::Relaxed);
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     done.push((layer.digest.clone(), fetched));
@@ -309,7 +313,7 @@ impl Line {
 
 pub(super) fn fetch_layer(
     client: &Client<'_>,
-    cache: &Cache,
+    store: &Store,
     layer: &Descriptor,
     events: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<PathBuf, Error> {
@@ -321,7 +325,7 @@ pub(super) fn fetch_layer(
             total: layer.size,
         }));
     };
-    let path = blob::download(client, cache, layer, &report)?;
+    let path = blob::download(client, store, layer, &report)?;
     report(layer.size.unwrap_or_default());
     Ok(path)
 }

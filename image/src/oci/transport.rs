@@ -38,6 +38,11 @@ impl Obstacle {
         Self::Other(last)
     }
 
+    /// Whether it will be the same when somebody asks again.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self, Self::NotTls | Self::Certificate(_))
+    }
+
     /// What is to be told of a host.
     pub(super) fn sentence(&self, host: &str) -> String {
         match self {

@@ -110,6 +110,7 @@ impl Remote {
             registries: &settings.registries,
             accounts: &accounts,
             cache: &settings.cache,
+            most_bytes: None,
         };
         Ok(oci::resolve(&wanted, events, cancel)?.to_string())
     }
