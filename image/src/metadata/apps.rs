@@ -26,7 +26,11 @@ pub struct AppOfStage {
 impl From<&App> for AppOfStage {
     fn from(app: &App) -> Self {
         let file = |script: &Option<Script>| script.as_ref().map(Script::as_file);
-        let body = |script: &Option<Script>| script.as_ref().map(|script| script.body.clone());
+        // These are no programs: they are as they were written, and not there when that is nothing.
+        let body = |script: &Option<Script>| {
+            let body = &script.as_ref()?.body;
+            (!body.is_empty()).then(|| body.clone())
+        };
         Self {
             name: app.name.clone(),
             labels: app.labels.iter().cloned().collect(),
@@ -91,17 +95,12 @@ fn install_app(tree: &Tree, app: &AppOfStage) -> Result<()> {
         SCRIPT,
     )?;
     let scripts = &app.scripts;
-    let environment = scripts
-        .environment
-        .as_ref()
-        .map(|body| format!("#!/bin/sh\n\n{body}\n"));
-    let help = scripts.help.as_ref().map(|text| format!("{text}\n"));
     let files = [
-        ("env/90-environment.sh", &environment, SCRIPT),
+        ("env/90-environment.sh", &scripts.environment, SCRIPT),
         ("runscript", &scripts.runscript, SCRIPT),
         ("startscript", &scripts.startscript, SCRIPT),
         ("test", &scripts.test, SCRIPT),
-        ("runscript.help", &help, PLAIN),
+        ("runscript.help", &scripts.help, PLAIN),
     ];
     for (name, content, mode) in files {
         if let Some(content) = content {

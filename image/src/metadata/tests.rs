@@ -400,6 +400,25 @@ fn inspect_tells_what_was_written() {
 }
 
 #[test]
+fn help_and_environment_of_an_app_are_as_they_were_written() {
+    let root = fresh();
+
+    install(
+        &root,
+        "Bootstrap: scratch\n%apphelp a\n\n  one\n\n%appenv a\nexport A=1\n%apphelp b\n%apphelp c\nlast",
+    );
+
+    let meta = |path: &str| format!("scif/apps/{path}");
+    assert_eq!(read(&root, &meta("a/scif/runscript.help")), "\n  one\n\n");
+    assert_eq!(
+        read(&root, &meta("a/scif/env/90-environment.sh")),
+        "export A=1\n"
+    );
+    assert!(!root.path().join(meta("b/scif/runscript.help")).exists());
+    assert_eq!(read(&root, &meta("c/scif/runscript.help")), "last\n");
+}
+
+#[test]
 fn apps_are_installed_at_the_end_of_post() {
     let definition = definition(
         "Bootstrap: scratch\n%post -c /bin/bash\necho post\n%appinstall it's\necho app\n%apprun b\nx\n",
