@@ -20,6 +20,9 @@ use crate::sandbox::{Namespace, Network, ScriptRun, Section, Streams, Workspace,
 const EXEC: &str = "/.singularity.d/actions/exec";
 const TEST: &str = "/.singularity.d/actions/test";
 
+/// Where scripts write assignments that are to be made whenever the image is used.
+const ENVIRONMENT: (&str, &str) = ("ENVIRONMENT", "/.singularity.d/env/91-environment.sh");
+
 const LDCONFIG: &str = "/sbin/ldconfig";
 /// What it remembers of the files that it looked at.
 const LDCONFIG_NOTES: &str = "/var/cache/ldconfig/aux-cache";
@@ -189,10 +192,7 @@ impl<'a> StageBuild<'a> {
             return Ok(());
         };
         self.enter(Phase::Post)?;
-        let environment = self.environment(&[
-            ("ENVIRONMENT", "/.singularity.d/env/91-environment.sh"),
-            ("LABELS", "/.build.labels"),
-        ]);
+        let environment = self.environment_inside("exec", &[("LABELS", "/.build.labels")]);
         let mut command = vec![EXEC.to_owned()];
         command.extend(script.command(Section::Post.script_path().unwrap_or_default()));
         self.run(&ScriptRun {
@@ -262,7 +262,7 @@ impl<'a> StageBuild<'a> {
         self.enter(Phase::Test)?;
         self.run(&ScriptRun {
             command: vec![TEST.to_owned()],
-            environment: self.environment(&[]),
+            environment: self.environment_inside("test", &[]),
             binds: &self.order.request.binds,
             ..self.script(section)
         })
@@ -306,6 +306,21 @@ impl<'a> StageBuild<'a> {
         let mut output = |bytes: &[u8]| (self.order.events)(Event::Output(bytes));
         let ended = run_script(&self.workspace, run, &mut output, &self.order.watch.cancel);
         ended.map_err(|error| self.order.watch.explain(error, run.section.name()))
+    }
+
+    /// What a script in the image has: it knows that it is in one, as with Apptainer. The name is
+    /// that of the tree beside the image, so that it is the same in every build.
+    fn environment_inside(
+        &self,
+        command: &str,
+        variables: &[(&str, &str)],
+    ) -> Vec<(String, String)> {
+        let tree = Section::Setup.rootfs();
+        let name = tree.rsplit('/').next().unwrap_or_default();
+        let common = [("CONTAINER", tree), ("NAME", name), ENVIRONMENT];
+        let mut environment = self.environment(&[&common, variables].concat());
+        environment.push(("APPTAINER_COMMAND".to_owned(), command.to_owned()));
+        environment
     }
 
     /// A clean environment, with variables under both of the names that scripts know.
