@@ -106,13 +106,16 @@ if (log && log.dataset.events) {
   log.scrollTop = log.scrollHeight;
 }
 
-// Pages that show what goes on now.
-const refreshed = document.querySelector("[data-refresh]");
-if (refreshed) {
-  setInterval(() => {
-    if (!document.hidden) renew(refreshed.id, refreshed.dataset.refresh).catch(() => {});
-  }, 5000);
+// Pages that show what goes on now, for as long as they say that something does.
+function keepFresh() {
+  const shown = document.querySelector("[data-refresh]");
+  if (!shown) return;
+  setTimeout(async () => {
+    if (!document.hidden) await renew(shown.id, shown.dataset.refresh).catch(() => {});
+    keepFresh();
+  }, 1000 * Number(shown.dataset.every ?? 5));
 }
+keepFresh();
 
 // Running times go on between two events. They count from the hub's clock, not from the reader's.
 setInterval(() => {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use cooperage_protocol::admin::{
     AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange, Credential,
-    NewCollection, NewCredential, NewWorker, Problem, Worker,
+    NewCheck, NewCollection, NewCredential, NewWorker, Problem, Worker,
 };
-use cooperage_protocol::{BuildId, CollectionName};
+use cooperage_protocol::{BuildId, CheckId, CollectionName, RegistryCheck};
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -139,6 +139,16 @@ impl Hub {
     pub(crate) fn remove_credential(&self, of: &CollectionName, registry: &str) -> Result<()> {
         let path = format!("/api/collections/{of}/credentials/{registry}");
         self.send(self.request(Method::DELETE, &path)).map(drop)
+    }
+
+    pub(crate) fn ask_check(&self, of: &CollectionName, what: &NewCheck) -> Result<RegistryCheck> {
+        let path = format!("/api/collections/{of}/checks");
+        self.json(self.request(Method::POST, &path).json(what))
+    }
+
+    pub(crate) fn check(&self, of: &CollectionName, id: CheckId) -> Result<RegistryCheck> {
+        let path = format!("/api/collections/{of}/checks/{id}");
+        self.json(self.request(Method::GET, &path))
     }
 
     pub(crate) fn remove_collection(&self, name: &CollectionName) -> Result<()> {

@@ -69,6 +69,12 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     lines.collect()
 }
 
+/// A step of a check, and below it what would be right.
+pub(crate) fn step(subject: &str, verdict: &str, message: &str, help: Option<&str>) -> String {
+    let help = help.map_or_else(String::new, |help| format!("{:18}{help}\n", ""));
+    format!("{subject:9}  {verdict:5}  {message}\n{help}")
+}
+
 pub(crate) fn time(time: Option<DateTime<Utc>>) -> String {
     time.map_or_else(
         || "-".to_owned(),

@@ -10,6 +10,8 @@
 //! | `GET /api/collections/{owner}/{repo}/credentials` | – | 200 array of [`Credential`] |
 //! | `POST /api/collections/{owner}/{repo}/credentials` | [`NewCredential`] | 204; in place of the one for the same registry |
 //! | `DELETE /api/collections/{owner}/{repo}/credentials/{registry}` | – | 204 |
+//! | `POST /api/collections/{owner}/{repo}/checks` | [`NewCheck`] | 202 [`RegistryCheck`](crate::RegistryCheck) |
+//! | `GET /api/collections/{owner}/{repo}/checks/{id}` | – | 200 [`RegistryCheck`](crate::RegistryCheck) |
 //! | `POST /api/collections/{owner}/{repo}/builds` | [`BuildOnDemand`] | 202 array of [`Build`] |
 //! | `GET /api/builds?collection=OWNER/REPO&limit=N` | – | 200 array of [`Build`], newest first |
 //! | `GET /api/builds/{id}` | – | 200 [`Build`] |
@@ -88,6 +90,13 @@ pub struct Credential {
     pub username: String,
     /// When it was set.
     pub changed_at: DateTime<Utc>,
+}
+
+/// Asks whether an image can be had with a collection's accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewCheck {
+    /// The image: `docker://…`, `oras://…`, or a reference alone.
+    pub uri: String,
 }
 
 /// A collection in a list.

@@ -53,6 +53,10 @@ id!(
     BuildId
 );
 id!(
+    /// One check of whether an image can be had.
+    CheckId
+);
+id!(
     /// One connected git repository.
     CollectionId
 );

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod build;
+pub mod check;
 pub mod digest;
 pub mod ids;
 pub mod image;
@@ -14,8 +15,9 @@ pub mod recipe;
 pub mod worker;
 
 pub use build::{BuildState, Failure, FailureKind};
+pub use check::RegistryCheck;
 pub use digest::Digest;
-pub use ids::{BuildId, CollectionId, DeliveryId, ImageId, UserId, WorkerId};
+pub use ids::{BuildId, CheckId, CollectionId, DeliveryId, ImageId, UserId, WorkerId};
 pub use names::{CollectionName, Tag};
 pub use password::Password;
 pub use recipe::{Diagnostic, Mode, Severity};

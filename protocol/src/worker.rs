@@ -2,7 +2,7 @@
 //!
 //! | call | body | answer |
 //! |---|---|---|
-//! | `POST /worker/claim` | [`Claim`] | 200 [`Assignment`], or 204 when there was nothing for `wait_seconds` |
+//! | `POST /worker/claim` | [`Claim`] | 200 [`Work`], or 204 when there was nothing for `wait_seconds` |
 //! | `POST /worker/builds/{id}/{attempt}/heartbeat` | – | 200 [`Lease`] |
 //! | `PUT /worker/builds/{id}/{attempt}/log/{number}` | bytes of the log | 204; chunks count from 0, repeating one is harmless |
 //! | `POST /worker/builds/{id}/{attempt}/phases` | [`PhaseStarted`] | 204 |
@@ -11,15 +11,16 @@
 //! | `PUT /worker/builds/{id}/{attempt}/objects/{digest}` | bytes of the object | 201, or 422 when the digest is another |
 //! | `POST /worker/builds/{id}/{attempt}/finish` | [`Outcome`] | 204 |
 //! | `POST /worker/builds/{id}/{attempt}/release` | – | 204; the build is queued again and the attempt does not count |
+//! | `PUT /worker/checks/{id}/steps` | array of [`Step`](crate::check::Step) | 204; 409 when it is too late |
 //!
 //! A call for an attempt whose lease is lost is answered 409: the worker stops that build.
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::{ImageFacts, Layout};
-use crate::{BuildId, CollectionName, Digest, Failure, Mode, Password, Tag};
+use crate::{BuildId, CheckId, CollectionName, Digest, Failure, Mode, Password, Tag};
 
-/// Asks for a build.
+/// Asks for work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// How long the hub may wait for a build before it answers 204, in seconds, at most 60.
@@ -28,6 +29,47 @@ pub struct Claim {
     pub architecture: String,
     /// Version of the worker's program.
     pub version: String,
+    /// What it can do besides building; a worker that does not say so only builds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abilities: Vec<Ability>,
+}
+
+/// What a worker can do besides building.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ability {
+    /// It checks whether images can be had.
+    Check,
+    /// Something that this hub does not know of.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Something given to a worker. Without a tag, so that a build is the same JSON for workers that
+/// know of nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Work {
+    /// A build.
+    Build(Box<Assignment>),
+    /// A check.
+    Check(CheckAssignment),
+}
+
+/// A check given to a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckAssignment {
+    /// The check.
+    pub check: CheckId,
+    /// The collection it is for.
+    pub collection: CollectionName,
+    /// The image: `docker://…`, `oras://…`, or a reference alone.
+    pub uri: String,
+    /// Accounts of the collection, each for its registry and no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<RegistryAccount>,
+    /// How long the hub waits for the steps, in seconds.
+    pub seconds: u64,
 }
 
 /// A build given to a worker.
@@ -122,4 +164,34 @@ pub struct FinishedImage {
     pub layout: Layout,
     /// What its page shows.
     pub facts: ImageFacts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_says_nothing_of_its_abilities_only_builds() {
+        let claim = r#"{"wait_seconds":1,"architecture":"amd64","version":"0"}"#;
+        let claim: Claim = serde_json::from_str(claim).unwrap();
+        let abilities: Vec<Ability> = serde_json::from_str(r#"["check","fly"]"#).unwrap();
+
+        assert!(claim.abilities.is_empty());
+        assert_eq!(abilities, [Ability::Check, Ability::Unknown]);
+    }
+
+    #[test]
+    fn a_check_is_told_from_a_build() {
+        let check = CheckAssignment {
+            check: CheckId::generate(),
+            collection: "lab/tool".parse().unwrap(),
+            uri: "docker://ghcr.io/lab/base".to_owned(),
+            accounts: Vec::new(),
+            seconds: 60,
+        };
+
+        let work: Work = serde_json::from_str(&serde_json::to_string(&check).unwrap()).unwrap();
+
+        assert_eq!(work, Work::Check(check));
+    }
 }

@@ -71,6 +71,16 @@ pub async fn change_collection(
     Ok(())
 }
 
+/// Makes another secret for the webhook, and gives it to be entered at the forge. What is signed
+/// with the one before is refused from then on.
+pub(crate) async fn renew_secret(hub: &Hub, name: &CollectionName) -> Result<String, Error> {
+    let collection = find(hub, name).await?;
+    let secret = random_hex();
+    collections::put_secret(&hub.db, collection.id, &secret).await?;
+    tracing::info!(collection.id = %collection.id, "{name} has another webhook secret");
+    Ok(secret)
+}
+
 /// Disconnects a repository: its builds, images and tags are gone.
 pub async fn remove_collection(hub: &Hub, name: &CollectionName) -> Result<(), Error> {
     let collection = find(hub, name).await?;

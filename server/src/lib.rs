@@ -6,6 +6,7 @@
 
 pub mod auth;
 mod build_log;
+mod checks;
 pub mod collections;
 pub mod config;
 mod credentials;
@@ -28,6 +29,7 @@ pub mod store;
 mod tests;
 pub mod workers;
 
+pub use checks::{ask_check, find_check};
 pub use collections::{add_collection, change_collection, remove_collection};
 pub use config::Config;
 pub use credentials::{credentials, put_credential, remove_credential};

@@ -1,34 +1,35 @@
-//! How does a build find a worker, and what happens when the worker vanishes?
+//! How does work find a worker, and what happens when the worker vanishes?
 
 use std::time::Duration;
 
-use cooperage_protocol::worker::{Assignment, Lease, Limits};
+use cooperage_protocol::worker::{Ability, Assignment, Lease, Limits, Work};
 use cooperage_protocol::{BuildId, Failure, FailureKind, WorkerId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::BuildLimits;
-use crate::credentials;
 use crate::db::builds::{self, leases};
 use crate::error::Error;
 use crate::state::Hub;
+use crate::{checks, credentials};
 
 /// How long a missed `NOTIFY` can hold up a build.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Gives the next build to a worker, waiting for one as long as `wait`.
+/// Gives the next work that a worker can do to it, waiting for some as long as `wait`.
 pub async fn claim(
     hub: &Hub,
     worker: WorkerId,
+    abilities: &[Ability],
     wait: Duration,
-) -> Result<Option<Assignment>, Error> {
+) -> Result<Option<Work>, Error> {
     let deadline = Instant::now() + wait;
     loop {
         let woken = hub.wakeups.queue.notified();
         tokio::pin!(woken);
         // What is queued between the look and the wait must wake us as well.
         woken.as_mut().enable();
-        if let Some(leased) = leases::claim(&hub.db, worker, lease_seconds(hub)).await? {
-            return assignment(hub, leased).await.map(Some);
+        if let Some(work) = next(hub, worker, abilities).await? {
+            return Ok(Some(work));
         }
         let now = Instant::now();
         if now >= deadline {
@@ -39,6 +40,20 @@ pub async fn claim(
             .await
             .unwrap_or_default();
     }
+}
+
+/// Somebody waits before the page of a check, and it is soon done: checks come first.
+async fn next(hub: &Hub, worker: WorkerId, abilities: &[Ability]) -> Result<Option<Work>, Error> {
+    if abilities.contains(&Ability::Check)
+        && let Some(check) = checks::claim(hub, worker).await?
+    {
+        return Ok(Some(Work::Check(check)));
+    }
+    let Some(leased) = leases::claim(&hub.db, worker, lease_seconds(hub)).await? else {
+        return Ok(None);
+    };
+    let assignment = assignment(hub, leased).await?;
+    Ok(Some(Work::Build(Box::new(assignment))))
 }
 
 /// Renews the lease of an attempt.
@@ -82,7 +97,7 @@ pub async fn cancel_build(hub: &Hub, build: BuildId) -> Result<(), Error> {
     }
 }
 
-/// Takes builds back from workers that vanished, until the hub ends.
+/// Takes work back from workers that vanished, until the hub ends.
 pub(crate) async fn reap_forever(hub: Hub) {
     let attempts = i32::try_from(hub.config.attempts).unwrap_or(i32::MAX);
     let worker_lost = Failure::new(
@@ -94,6 +109,11 @@ pub(crate) async fn reap_forever(hub: Hub) {
             Ok(0) => {}
             Ok(count) => tracing::warn!("took {count} builds back from workers that vanished"),
             Err(error) => tracing::error!(error = %crate::told(error), "leases are not watched"),
+        }
+        match checks::expire(&hub).await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!("{count} checks of images got no answer"),
+            Err(error) => tracing::error!(error = crate::told(error), "checks are not watched"),
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }

@@ -204,6 +204,7 @@ fn claim(hub: &Hub, token: &str) -> anyhow::Result<Assignment> {
         wait_seconds: 20,
         architecture,
         version: "test".to_owned(),
+        abilities: Vec::new(),
     };
     wait::until("an assignment", LONGEST, || {
         let request = http::client()?

@@ -1,9 +1,10 @@
-//! The calls about one attempt, repeated for as long as its lease lasts.
+//! The calls about one attempt, or one check, repeated for as long as its lease lasts.
 
 use std::path::Path;
 use std::time::Duration;
 
-use cooperage_protocol::worker::{Assignment, Outcome, PhaseStarted};
+use cooperage_protocol::check::Step;
+use cooperage_protocol::worker::{Assignment, CheckAssignment, Outcome, PhaseStarted};
 use cooperage_protocol::{Diagnostic, Digest};
 use reqwest::{Method, RequestBuilder, Response, header};
 use tokio_util::io::ReaderStream;
@@ -18,7 +19,7 @@ const UPLOAD_PIECE: usize = 128 * 1024;
 /// How often an object is sent whose digest the hub finds to be another.
 const UPLOAD_TRIES: u32 = 3;
 
-/// One attempt at one build.
+/// One attempt at one build, or at one check.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     hub: Hub,
@@ -43,6 +44,12 @@ pub(crate) enum AttemptError {
 impl Attempt {
     pub(crate) fn new(hub: Hub, assignment: &Assignment, lease: Lease) -> Self {
         let path = format!("worker/builds/{}/{}", assignment.build, assignment.attempt);
+        Self { hub, path, lease }
+    }
+
+    /// A check is attempted once.
+    pub(crate) fn of_check(hub: Hub, assignment: &CheckAssignment, lease: Lease) -> Self {
+        let path = format!("worker/checks/{}", assignment.check);
         Self { hub, path, lease }
     }
 
@@ -122,6 +129,13 @@ impl Attempt {
 
     pub(crate) async fn finish(&self, outcome: &Outcome) -> Result<(), AttemptError> {
         self.call(|| Ok(self.request(Method::POST, "finish").json(outcome)))
+            .await?;
+        Ok(())
+    }
+
+    /// Answers a check.
+    pub(crate) async fn answer(&self, steps: &[Step]) -> Result<(), AttemptError> {
+        self.call(|| Ok(self.request(Method::PUT, "steps").json(steps)))
             .await?;
         Ok(())
     }

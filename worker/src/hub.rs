@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cooperage_protocol::worker::{Assignment, Claim};
+use cooperage_protocol::worker::{Claim, Work};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -71,12 +71,12 @@ impl Hub {
             .bearer_auth(self.token.expose_secret())
     }
 
-    /// Asks for a build; `None` when there was none for the time of `wait`.
+    /// Asks for work; `None` when there was none for the time of `wait`.
     pub(crate) async fn claim(
         &self,
         claim: &Claim,
         wait: Duration,
-    ) -> Result<Option<Assignment>, CallError> {
+    ) -> Result<Option<Work>, CallError> {
         let request = self.request(Method::POST, "worker/claim").json(claim);
         let response = send(request.timeout(wait + Duration::from_secs(15))).await?;
         if response.status() == StatusCode::NO_CONTENT {

@@ -1,13 +1,16 @@
-//! The worker: claims a build from the hub, runs the engine, uploads the image.
+//! The worker: claims a build from the hub, runs the engine, uploads the image. Between builds it
+//! checks whether images can be had.
 //!
 //! It speaks HTTP to the hub and nothing else, and holds one bearer token. The line through the
 //! crate: [`run`] claims in a loop → `build` does one attempt (`context`, the engine, `log`,
-//! `outcome`) through `attempt`, which repeats calls for as long as `lease` lasts.
+//! `outcome`), or `check` answers one check, through `attempt`, which repeats calls for as long as
+//! `lease` lasts.
 
 mod accounts;
 mod attempt;
 mod backoff;
 mod build;
+mod check;
 mod context;
 mod heartbeat;
 mod hub;
@@ -23,8 +26,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cooperage_image::oci::Registries;
 use cooperage_image::{BuiltImage, Cancel, Engine, Event, Request};
-use cooperage_protocol::worker::{Assignment, Claim};
+use cooperage_protocol::worker::{Ability, Claim, Work};
 use secrecy::SecretString;
 use url::Url;
 
@@ -109,6 +113,7 @@ async fn run_with(
     let hub = Hub::new(&settings.hub, settings.token)?;
     let worker = Worker {
         scratch: Scratch::open(&settings.engine.scratch)?,
+        registries: settings.engine.registries,
         hub,
         build,
     };
@@ -132,6 +137,7 @@ async fn run_with(
 struct Worker {
     hub: Hub,
     scratch: Scratch,
+    registries: Registries,
     build: Arc<Build>,
 }
 
@@ -143,23 +149,26 @@ impl Worker {
                 () = stopping.cancelled() => return Ok(()),
                 claimed = self.claim() => claimed?,
             };
-            if let Some(assignment) = claimed {
-                build::run(self, assignment, &stopping).await;
+            match claimed {
+                Some(Work::Build(assignment)) => build::run(self, *assignment, &stopping).await,
+                Some(Work::Check(assignment)) => check::run(self, assignment, &stopping).await,
+                None => {}
             }
         }
     }
 
-    /// Waits for a build, also for the hub when it is away.
-    async fn claim(&self) -> Result<Option<Assignment>, Error> {
+    /// Waits for work, also for the hub when it is away.
+    async fn claim(&self) -> Result<Option<Work>, Error> {
         let claim = Claim {
             wait_seconds: CLAIM_WAIT.as_secs(),
             architecture: architecture().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            abilities: vec![Ability::Check],
         };
         let mut backoff = Backoff::up_to(Duration::from_secs(15));
         loop {
             match self.hub.claim(&claim, CLAIM_WAIT).await {
-                Ok(assignment) => return Ok(assignment),
+                Ok(work) => return Ok(work),
                 Err(CallError::Unauthorized) => {
                     return Err(Error::Unauthorized(self.hub.base().clone()));
                 }

@@ -15,8 +15,11 @@ use cooperage_image::sandbox::{Identity, Network};
 use cooperage_image::{
     BuiltImage, Cancel, Error as EngineError, Event, Facts, ImageFile, Phase, Request, definition,
 };
-use cooperage_protocol::worker::{Assignment, Lease, Limits, Outcome};
-use cooperage_protocol::{BuildId, Diagnostic, Digest, FailureKind, Mode, Severity, Tag};
+use cooperage_protocol::check::{Step, Subject, Verdict};
+use cooperage_protocol::worker::{
+    Ability, Assignment, CheckAssignment, Claim, Lease, Limits, Outcome, RegistryAccount, Work,
+};
+use cooperage_protocol::{BuildId, CheckId, Diagnostic, Digest, FailureKind, Mode, Severity, Tag};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +32,8 @@ use crate::{Build, Error, Settings, run_with};
     reason = "each is a thing of its own that a test looks at"
 )]
 struct Told {
-    assignment: Option<Assignment>,
+    work: Option<Work>,
+    steps: Option<Vec<Step>>,
     log: BTreeMap<u32, Vec<u8>>,
     phases: Vec<String>,
     diagnostics: Vec<Diagnostic>,
@@ -51,13 +55,21 @@ async fn answer(State(hub): State<Hub>, request: HttpRequest<Body>) -> Response 
     let body = axum::body::to_bytes(request.into_body(), 1 << 24)
         .await
         .unwrap();
+    if path.starts_with("/v2/slow/") {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    if path.starts_with("/v2/") {
+        return registry(&headers);
+    }
     let mut told = hub.lock().unwrap();
     if told.refuse_token || headers["authorization"] != "Bearer secret" {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     if path == "/worker/claim" {
-        return match told.assignment.take() {
-            Some(assignment) => axum::Json(assignment).into_response(),
+        let claim: Claim = serde_json::from_slice(&body).unwrap();
+        assert_eq!(claim.abilities, [Ability::Check]);
+        return match told.work.take() {
+            Some(work) => axum::Json(work).into_response(),
             None => StatusCode::NO_CONTENT.into_response(),
         };
     }
@@ -68,8 +80,33 @@ async fn answer(State(hub): State<Hub>, request: HttpRequest<Body>) -> Response 
     if told.lease_lost {
         return StatusCode::CONFLICT.into_response();
     }
+    if path.starts_with("/worker/checks/") {
+        assert!(path.ends_with("/steps"), "{path}");
+        told.steps = Some(serde_json::from_slice(&body).unwrap());
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let parts: Vec<&str> = path.split('/').skip(5).collect();
     attempt_call(&mut told, &parts, &headers, &body)
+}
+
+/// A registry that lets `lab` with the password `s3cret` in.
+fn registry(headers: &HeaderMap) -> Response {
+    let challenge = [("www-authenticate", "Basic realm=\"the lab\"")];
+    let authorization = headers.get("authorization");
+    if authorization.is_none_or(|given| given != "Basic bGFiOnMzY3JldA==") {
+        return (StatusCode::UNAUTHORIZED, challenge).into_response();
+    }
+    let blob = |form: &str| {
+        serde_json::json!({
+            "mediaType": format!("application/vnd.oci.image.{form}"), "size": 2,
+            "digest": format!("sha256:{}", "0".repeat(64)),
+        })
+    };
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "config": blob("config.v1+json"), "layers": [blob("layer.v1.tar+gzip")],
+    });
+    let form = [("content-type", "application/vnd.oci.image.manifest.v1+json")];
+    (form, manifest.to_string()).into_response()
 }
 
 fn attempt_call(told: &mut Told, parts: &[&str], headers: &HeaderMap, body: &Bytes) -> Response {
@@ -144,6 +181,7 @@ fn assignment() -> Assignment {
 /// A worker at work: stop it, and its scratch must be empty.
 struct Running {
     hub: Hub,
+    address: String,
     scratch: TempDir,
     stopping: CancellationToken,
     ended: tokio::task::JoinHandle<Result<(), Error>>,
@@ -181,6 +219,7 @@ async fn start(told: Told, build: Arc<Build>) -> Running {
     ));
     Running {
         hub,
+        address: address.to_string(),
         scratch,
         stopping,
         ended,
@@ -256,7 +295,7 @@ fn endless_build() -> Arc<Build> {
 
 fn with_one_build() -> Told {
     Told {
-        assignment: Some(assignment()),
+        work: Some(Work::Build(Box::new(assignment()))),
         ..Told::default()
     }
 }
@@ -451,4 +490,55 @@ async fn what_is_wrong_with_a_definition_is_told_with_its_places_and_in_the_log(
         "{log}"
     );
     assert!(log.contains("error[wrong]: wrong is meant"), "{log}");
+}
+
+/// Has a worker check an image of the registry in miniature, with this password.
+async fn checked(repository: &str, password: &str, seconds: u64) -> Vec<Step> {
+    let running = start(Told::default(), quick_build()).await;
+    let registry = running.address.clone();
+    let account = RegistryAccount {
+        registry: registry.clone(),
+        username: "lab".to_owned(),
+        password: password.to_owned().into(),
+    };
+    running.hub.lock().unwrap().work = Some(Work::Check(CheckAssignment {
+        check: CheckId(uuid::Uuid::from_u128(2)),
+        collection: "lab/tool".parse().unwrap(),
+        uri: format!("docker://{registry}/{repository}:1.0"),
+        accounts: vec![account],
+        seconds,
+    }));
+    running.until(|told| told.steps.is_some()).await;
+    running.stop().await.steps.unwrap()
+}
+
+#[tokio::test]
+async fn a_check_asks_with_the_accounts_it_is_given_and_says_which_step_is_wrong() {
+    let good = checked("lab/base", "s3cret", 60).await;
+    let bad = checked("lab/base", "hunter22", 60).await;
+
+    let last = |steps: &[Step]| steps.last().map(|step| (step.subject, step.verdict));
+    assert_eq!(
+        last(&good),
+        Some((Subject::Image, Verdict::Good)),
+        "{good:?}"
+    );
+    assert_eq!(last(&bad), Some((Subject::Login, Verdict::Bad)), "{bad:?}");
+    let told = serde_json::to_string(&(good, bad)).unwrap();
+    assert!(
+        told.contains("account `lab` from the collection's settings"),
+        "{told}"
+    );
+    for secret in ["s3cret", "hunter22", "/proc/self"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_answer_in_time_is_told_as_that() {
+    let steps = checked("slow/base", "s3cret", 12).await;
+
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert_eq!(steps[0].verdict, Verdict::Bad);
+    assert_eq!(steps[0].message, "no answer for 1 seconds");
 }

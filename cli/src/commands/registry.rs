@@ -9,7 +9,7 @@ use cooperage_image::oci::{self, Accounts, Check, Checked, Platform};
 
 use crate::config::{AccountArgs, RegistryArgs};
 use crate::exit;
-use crate::output::FormatArgs;
+use crate::output::{self, FormatArgs};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  cooperage registry check docker://ghcr.io/lab/tool:1.0")]
@@ -86,9 +86,7 @@ fn line(step: &Step) -> String {
         Verdict::Note => "note",
         Verdict::Bad => "WRONG",
     };
-    let help = step.help.as_ref();
-    let help = help.map_or_else(String::new, |help| format!("{:18}{help}\n", ""));
-    format!("{subject:9}  {verdict:5}  {}\n{help}", step.message)
+    output::step(subject, verdict, &step.message, step.help.as_deref())
 }
 
 #[cfg(test)]

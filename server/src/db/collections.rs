@@ -169,6 +169,18 @@ pub async fn change(db: &PgPool, id: CollectionId, change: &CollectionChange) ->
     Ok(())
 }
 
+/// Sets the key of the webhooks' signatures.
+pub(crate) async fn put_secret(db: &PgPool, id: CollectionId, secret: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE collections SET webhook_secret = $2 WHERE id = $1",
+        id.0,
+        secret,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Disconnects a repository with all its deliveries, builds, images and tags.
 pub async fn delete(db: &PgPool, id: CollectionId) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM collections WHERE id = $1", id.0)

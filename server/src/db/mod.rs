@@ -1,6 +1,7 @@
 //! All SQL of the hub, one file per table.
 
 pub mod builds;
+pub(crate) mod checks;
 pub mod collections;
 pub(crate) mod credentials;
 pub mod deliveries;

@@ -2,6 +2,7 @@
 
 mod annotated;
 mod build;
+mod check;
 mod collection;
 mod commands;
 mod deliveries;
@@ -16,6 +17,7 @@ mod logs;
 mod queue;
 mod recipe;
 mod redact;
+mod settings;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -38,6 +40,7 @@ pub fn router() -> Router<Hub> {
         .merge(queue::router())
         .merge(deliveries::router())
         .merge(forms::router())
+        .merge(settings::router())
 }
 
 /// The address of something as clients know it; `path` begins with a slash.

@@ -6,9 +6,9 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use cooperage_protocol::admin::{
     AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange, Credential,
-    NewCollection, NewCredential, NewWorker, Worker,
+    NewCheck, NewCollection, NewCredential, NewWorker, Worker,
 };
-use cooperage_protocol::{BuildId, CollectionName, DeliveryId};
+use cooperage_protocol::{BuildId, CheckId, CollectionName, DeliveryId, RegistryCheck};
 use serde::Deserialize;
 
 use super::{download, events};
@@ -37,6 +37,14 @@ pub(super) fn router() -> Router<Hub> {
         .route(
             "/api/collections/{owner}/{repository}/credentials/{registry}",
             delete(remove_credential),
+        )
+        .route(
+            "/api/collections/{owner}/{repository}/checks",
+            post(ask_check),
+        )
+        .route(
+            "/api/collections/{owner}/{repository}/checks/{id}",
+            get(show_check),
         )
         .route("/api/collections/{owner}/{repository}/builds", post(build))
         .route("/api/builds", get(list_builds))
@@ -117,6 +125,26 @@ async fn remove_credential(
     let name = download::parse_collection(&owner, &repository)?;
     crate::remove_credential(&hub, &name, &registry).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn ask_check(
+    _: AdminToken,
+    State(hub): State<Hub>,
+    Path((owner, repository)): Path<(String, String)>,
+    Body(new): Body<NewCheck>,
+) -> Result<(StatusCode, Json<RegistryCheck>), Error> {
+    let name = download::parse_collection(&owner, &repository)?;
+    let check = crate::ask_check(&hub, &name, &new.uri).await?;
+    Ok((StatusCode::ACCEPTED, Json(check)))
+}
+
+async fn show_check(
+    _: AdminToken,
+    State(hub): State<Hub>,
+    Path((owner, repository, id)): Path<(String, String, CheckId)>,
+) -> Result<Json<RegistryCheck>, Error> {
+    let name = download::parse_collection(&owner, &repository)?;
+    Ok(Json(crate::find_check(&hub, &name, id).await?))
 }
 
 async fn build(

@@ -13,8 +13,9 @@ use axum::routing::{get, post, put};
 use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
 use axum_extra::headers::authorization::Bearer;
+use cooperage_protocol::check::Step;
 use cooperage_protocol::worker::{Claim, Lease, Outcome, PhaseStarted};
-use cooperage_protocol::{BuildId, Diagnostic, Digest, WorkerId};
+use cooperage_protocol::{BuildId, CheckId, Diagnostic, Digest, WorkerId};
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -24,7 +25,7 @@ use crate::db::{phases, workers};
 use crate::error::Error;
 use crate::scan::{Source, context};
 use crate::state::Hub;
-use crate::{build_log, publish, queue};
+use crate::{build_log, checks, publish, queue};
 
 /// The longest that a claim waits.
 const LONGEST_WAIT: u64 = 60;
@@ -54,6 +55,7 @@ pub fn router() -> Router<Hub> {
         .route("/release", post(release));
     Router::new()
         .route("/worker/claim", post(claim))
+        .route("/worker/checks/{id}/steps", put(answer_check))
         .nest("/worker/builds/{id}/{attempt}", build)
 }
 
@@ -106,10 +108,20 @@ async fn claim(
 ) -> Result<Response, Error> {
     workers::describe(&hub.db, worker, &claim.version, &claim.architecture).await?;
     let wait = Duration::from_secs(claim.wait_seconds.min(LONGEST_WAIT));
-    match queue::claim(&hub, worker, wait).await? {
-        Some(assignment) => Ok(Json(assignment).into_response()),
+    match queue::claim(&hub, worker, &claim.abilities, wait).await? {
+        Some(work) => Ok(Json(work).into_response()),
         None => Ok(StatusCode::NO_CONTENT.into_response()),
     }
+}
+
+async fn answer_check(
+    Caller(worker): Caller,
+    State(hub): State<Hub>,
+    Path(id): Path<CheckId>,
+    Json(steps): Json<Vec<Step>>,
+) -> Result<StatusCode, Error> {
+    checks::answer(&hub, id, worker, &steps).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn heartbeat(Attempt(holder): Attempt, State(hub): State<Hub>) -> Result<Json<Lease>, Error> {

@@ -1,7 +1,5 @@
 //! Who has which build?
 
-use std::time::Duration;
-
 use cooperage_protocol::worker::Outcome;
 use cooperage_protocol::{Failure, FailureKind};
 
@@ -159,13 +157,13 @@ async fn a_waiting_claim_is_woken_by_a_build(db: PgPool) {
     let (alice, _) = world.worker("alice").await;
     let listening = tokio::spawn(crate::serve::listen_forever(world.hub.clone()));
 
-    let waiting = queue::claim(&world.hub, alice, Duration::from_secs(30));
+    let waiting = world.given(alice, Duration::from_secs(30));
     let (claimed, queued) = tokio::join!(waiting, async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         world.enqueue("Singularity").await
     });
 
-    assert_eq!(claimed.unwrap().map(|claimed| claimed.build), Some(queued));
+    assert_eq!(claimed.map(|claimed| claimed.build), Some(queued));
     listening.abort();
 }
 
@@ -219,10 +217,7 @@ async fn a_worker_gets_the_accounts_of_the_collection_that_it_builds_and_no_othe
     world.enqueue_for(tool, "Singularity").await;
     let (alice, _) = world.worker("alice").await;
 
-    let given = queue::claim(&world.hub, alice, Duration::ZERO)
-        .await
-        .unwrap()
-        .unwrap();
+    let given = world.given(alice, Duration::ZERO).await.unwrap();
 
     let passwords = given
         .accounts
@@ -252,10 +247,7 @@ async fn a_sealed_password_in_another_row_is_given_to_nobody(db: PgPool) {
     world.enqueue("Singularity").await;
     let (alice, _) = world.worker("alice").await;
 
-    let given = queue::claim(&world.hub, alice, Duration::ZERO)
-        .await
-        .unwrap()
-        .unwrap();
+    let given = world.given(alice, Duration::ZERO).await.unwrap();
 
     assert_eq!(given.accounts, []);
 }

@@ -1,5 +1,6 @@
 //! Tests of the hub with a real Postgres and real git.
 
+mod checks;
 mod deliveries;
 mod fetching;
 mod leases;
@@ -9,10 +10,12 @@ mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use cooperage_protocol::admin::NewCollection;
+use cooperage_protocol::worker::{Assignment, Work};
 use cooperage_protocol::{BuildId, CollectionId, Mode, WorkerId};
 use hmac::{Hmac, KeyInit, Mac};
 use sqlx::{PgPool, Row};
@@ -133,13 +136,20 @@ impl World {
     }
 
     async fn claim(&self, worker: WorkerId) -> Option<Holder> {
-        let given = crate::queue::claim(&self.hub, worker, std::time::Duration::ZERO)
-            .await
-            .unwrap();
+        let given = self.given(worker, Duration::ZERO).await;
         given.map(|given| Holder {
             build: given.build,
             attempt: given.attempt,
             worker,
+        })
+    }
+
+    /// The build that a worker is given which can do nothing else.
+    async fn given(&self, worker: WorkerId, wait: Duration) -> Option<Assignment> {
+        let given = crate::queue::claim(&self.hub, worker, &[], wait);
+        given.await.unwrap().map(|work| match work {
+            Work::Build(assignment) => *assignment,
+            Work::Check(check) => panic!("asked for a build, given {check:?}"),
         })
     }
 }

@@ -1,7 +1,5 @@
 //! Does the hub as a whole go from a push to a published image, and end when told to?
 
-use std::time::Duration;
-
 use cooperage_protocol::Digest;
 use cooperage_protocol::image::{ImageFacts, Layout};
 use cooperage_protocol::worker::{Assignment, Claim, FinishedImage, Outcome};
@@ -48,6 +46,7 @@ async fn a_push_over_http_becomes_an_image_and_the_hub_ends_when_told_to(db: PgP
         wait_seconds: 30,
         architecture: "amd64".into(),
         version: "0".into(),
+        abilities: Vec::new(),
     };
     let claim = http
         .post(format!("{url}/worker/claim"))

@@ -12,4 +12,5 @@ mod events;
 mod pages;
 mod protocols;
 mod pulls;
+mod settings;
 mod support;

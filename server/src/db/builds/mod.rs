@@ -85,7 +85,8 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
     Ok(queued)
 }
 
-async fn wake_queue(db: &mut PgConnection) -> sqlx::Result<()> {
+/// Wakes the workers that wait for something to do.
+pub(crate) async fn wake_queue(db: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_notify('build_queued', '')::text AS notified")
         .fetch_one(db)
         .await?;

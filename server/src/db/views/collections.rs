@@ -27,6 +27,39 @@ pub struct CollectionRow {
     pub state: Option<Json<BuildState>>,
 }
 
+/// What the settings of a collection show besides.
+#[derive(Debug)]
+pub struct SettingsRow {
+    /// How many of its builds may run at the same time.
+    pub max_running: i32,
+    /// The branch whose images have plain tags, once it is known.
+    pub default_branch: Option<String>,
+    /// The repository's id at the forge, once it is known.
+    pub forge_repository_id: Option<i64>,
+    /// When it was connected.
+    pub created_at: DateTime<Utc>,
+    /// When the forge last sent something.
+    pub heard_at: Option<DateTime<Utc>>,
+}
+
+/// The settings of a collection.
+pub async fn settings(db: &PgPool, id: CollectionId) -> sqlx::Result<SettingsRow> {
+    sqlx::query_as!(
+        SettingsRow,
+        "SELECT max_running, default_branch, forge_repository_id, created_at,
+            (
+                SELECT max(received_at)
+                FROM deliveries
+                WHERE collection_id = collections.id
+            ) AS heard_at
+        FROM collections
+        WHERE id = $1",
+        id.0,
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Collections whose name contains `text`, those with the newest images first.
 pub async fn collections(db: &PgPool, text: &str) -> sqlx::Result<Vec<CollectionRow>> {
     select_collections(db, Some(text), None).await
