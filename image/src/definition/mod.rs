@@ -3,6 +3,19 @@
 //! A definition goes through four steps: `source` makes text and places of bytes, `arguments`
 //! fills in the build arguments, `scan` cuts stages, headers and sections, and `header` and
 //! `stage` judge them. Everything that is wrong is reported at once, with its place.
+//!
+//! # Differences from Apptainer
+//!
+//! `tests/tools/compare-recipes` finds them. What Apptainer's parser lets pass and its build refuses
+//! is refused here at once: arguments without a value, a stage without `Bootstrap` or with keys above
+//! it, agents that do not exist, headers without a key that their agent needs, and `%files` of a
+//! stage that is not there. Besides:
+//!
+//! - `Username`, `Password` and `Token` are keys; their values and that of `RegCode` are never shown.
+//! - A section may have any length, and a continued header value may end with an empty line.
+//! - The last line of a section always has an end, also in a file of one section and no header.
+//! - `zypper` needs `MirrorURL` or a product to register: what the building machine has is not used.
+//! - The agent `buildkit` is unknown, and those that only Singularity 2 had are named as such.
 
 mod agent;
 mod app;
