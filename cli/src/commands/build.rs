@@ -24,6 +24,9 @@ APPTAINER_DOCKER_PASSWORD, or the same with SINGULARITY_DOCKER_ or DOCKER_.
 Layers are kept in COOPERAGE_CACHE (~/.cache/cooperage), temporary trees in COOPERAGE_TMPDIR
 (/var/tmp). SOURCE_DATE_EPOCH sets all times.
 
+%post and %test see nothing of this environment but the terminal and the proxies, so that an image
+passes its test here when it passes it on a hub: give the definition --build-arg instead.
+
 A From of shub without a host is at COOPERAGE_SHUB, one of library at COOPERAGE_LIBRARY, which is
 shown COOPERAGE_LIBRARY_TOKEN. Keys for Fingerprints are those that Apptainer and Singularity keep
 (~/.apptainer/keys, ~/.singularity/sypgp).

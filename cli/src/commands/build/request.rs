@@ -66,6 +66,10 @@ pub(crate) struct RequestArgs {
         allow_hyphen_values = true
     )]
     mksquashfs_args: Packing,
+    /// Ask this Docker engine for images of `docker-daemon`: `unix:///PATH` or `tcp://HOST:PORT`;
+    /// when not given, that of `APPTAINER_DOCKER_HOST` or `DOCKER_HOST`, or this machine's.
+    #[arg(long, value_name = "URL")]
+    docker_host: Option<String>,
     #[command(flatten)]
     reading: DefinitionArgs,
 }
@@ -76,7 +80,10 @@ impl RequestArgs {
             bail!("only a sandbox can be updated: say --update --sandbox FOLDER");
         }
         let definition = definition(&self.spec)?;
+        let request = request_for(&self.spec, definition, self.output())?;
+        let docker_engine = self.docker_host.clone().or(request.docker_engine);
         Ok(Request {
+            docker_engine,
             definition_options: self.reading.options()?,
             overwrite: self.force,
             parts: self.section.clone(),
@@ -89,7 +96,7 @@ impl RequestArgs {
             },
             packing: self.mksquashfs_args,
             platform: self.arch.clone(),
-            ..request_for(&self.spec, definition, self.output())?
+            ..request
         })
     }
 
