@@ -337,6 +337,9 @@ pub(super) fn unusable(reference: &Reference, error: &Unusable) -> Error {
         Unusable::NotAnImage(kinds) if kinds.contains(".sif.") => {
             Some("SIF images of a registry are `Bootstrap: oras`")
         }
+        Unusable::UnknownLayer(_) => {
+            Some("tar archives are understood, as they are or compressed with gzip or zstd")
+        }
         Unusable::NotAnImage(_) => Some("an image made with docker, podman or buildah is needed"),
         Unusable::Invalid(_) => None,
     };

@@ -67,6 +67,8 @@ pub(super) enum Unusable {
     Invalid(String),
     #[error("no extractable layers found in this image; its layers are of type {0}")]
     NotAnImage(String),
+    #[error("a layer of this image is of type {0}, which cannot be unpacked")]
+    UnknownLayer(String),
     #[error("it is no SIF image, which has one layer; its layers are of type {0}")]
     NotSif(String),
     #[error("no image for {wanted} found; there are images for {present}")]
@@ -202,6 +204,10 @@ impl Manifest {
                 .collect();
             return Err(Unusable::NotAnImage(kinds.join(", ")));
         }
+        // Without it, files of the image would be missing.
+        if let Some(unknown) = self.layers.iter().find(|layer| layer.is_unknown_layer()) {
+            return Err(Unusable::UnknownLayer(unknown.media_type.clone()));
+        }
         if let Config::Blob(config) = &self.config
             && layers.is_empty()
             && !config.is_image_config()
@@ -235,6 +241,14 @@ impl Descriptor {
         let oci = oci.and_then(|rest| rest.strip_prefix("nondistributable.").or(Some(rest)));
         tar.or(oci.and_then(|rest| rest.strip_prefix("v1.tar")))
             .is_some_and(|rest| matches!(rest, "" | ".gzip" | "+gzip" | ".zstd" | "+zstd"))
+    }
+
+    /// Whether it holds files in a form that is not understood, such as an encrypted one.
+    fn is_unknown_layer(&self) -> bool {
+        let kind = self.media_type.as_str();
+        let is_of_image = kind.starts_with("application/vnd.docker.image.rootfs.")
+            || kind.starts_with("application/vnd.oci.image.layer.");
+        is_of_image && !self.is_layer()
     }
 
     fn is_image_config(&self) -> bool {
@@ -356,6 +370,31 @@ mod tests {
         let error = artifact.extractable_layers().unwrap_err();
 
         assert!(error.to_string().contains("no extractable layers"));
+    }
+
+    #[test]
+    fn a_layer_in_a_form_that_nobody_knows_is_not_left_out() {
+        let encrypted = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted";
+        let mut manifest = image(encrypted);
+        let known = image("application/vnd.oci.image.layer.v1.tar+gzip");
+        manifest.layers.extend(known.layers);
+
+        let error = manifest.extractable_layers().unwrap_err();
+
+        assert_eq!(error, Unusable::UnknownLayer(encrypted.to_owned()));
+    }
+
+    #[test]
+    fn variants_of_early_lists_are_understood() {
+        let entries = index(&[
+            r#""size":1,"platform":{"os":"linux","architecture":"arm","variant":"armv7"}"#,
+            r#""size":2,"platform":{"os":"linux","architecture":"arm64","variant":"armv8"}"#,
+        ]);
+
+        for (platform, size) in [("arm/v7", 1), ("arm64", 2)] {
+            let chosen = choose(&entries, &platform.parse().unwrap()).unwrap();
+            assert_eq!(chosen.size, Some(size), "{platform}");
+        }
     }
 
     #[test]

@@ -78,7 +78,8 @@ impl Platform {
 }
 
 fn number(variant: &str) -> Option<u32> {
-    // `v8.1` and `v8` are one thing here.
+    // `v8.1` and `v8` are one thing here, and early lists have `armv7`.
+    let variant = variant.strip_prefix("arm").unwrap_or(variant);
     let digits = variant.strip_prefix('v')?;
     digits.split('.').next()?.parse().ok()
 }
