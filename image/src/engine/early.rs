@@ -1,8 +1,8 @@
 //! What a machine must be able to do for a build is looked at before anything is downloaded or run.
 
-use std::fs::Permissions;
+use std::fs::{Metadata, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -32,11 +32,52 @@ impl StageBuild<'_> {
         let found = statvfs(scratch.as_path()).map_err(io::Error::from);
         let found = found.map_err(Error::io("using", scratch))?;
         refuse_noexec(scratch, found.flags())?;
+        self.warn_of_binds()?;
         match &self.order.request.platform {
             Some(platform) => require_emulator(platform, self.workspace.path()),
             None => Ok(()),
         }
     }
+}
+
+impl StageBuild<'_> {
+    /// Tells, once in a build, of what is bound to be written to and cannot be.
+    ///
+    /// # Security
+    /// Root of the machine is nobody in a build. If it were not so in a folder that is bound, a
+    /// script could put programs there that run with root's rights.
+    fn warn_of_binds(&self) -> Result<(), Error> {
+        let mut stages = self.order.definition.stages.iter();
+        if !stages
+            .next()
+            .is_some_and(|first| std::ptr::eq(first, self.stage))
+        {
+            return Ok(());
+        }
+        let binds = self.order.request.binds.iter();
+        for bind in binds.filter(|bind| !bind.read_only) {
+            let source = &bind.source;
+            let found = source.metadata().map_err(Error::io("binding", source))?;
+            let is_ours = self.workspace.namespace().has_user(found.uid());
+            if let Some(warning) = stays_as_it_is(source, &found).filter(|_| !is_ours) {
+                self.warn(&warning);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is to be said of something that belongs to nobody in the sandbox.
+fn stays_as_it_is(source: &Path, found: &Metadata) -> Option<String> {
+    const BY_OTHERS: u32 = 0o022;
+    (found.mode() & BY_OTHERS == 0).then(|| {
+        format!(
+            "{} can be read in %post and %test but not written to: it belongs to user {} of this \
+             machine, who is nobody in a build; bind a folder that others may write to, or say :ro",
+            source.display(),
+            found.uid()
+        )
+    })
 }
 
 /// Whether anything in the image is run.
@@ -117,6 +158,21 @@ mod tests {
         let error = refused.unwrap_err().to_string();
         assert!(error.contains("/scratch is mounted noexec"), "{error}");
         assert!(refuse_noexec(scratch, FsFlags::ST_NOSUID).is_ok());
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_told_unless_others_may_write_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |mode| {
+            std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            stays_as_it_is(folder.path(), &folder.path().metadata().unwrap())
+        };
+
+        let warning = said(0o755).unwrap();
+
+        assert!(warning.contains("not written to"), "{warning}");
+        assert_eq!(said(0o777), None);
+        assert_eq!(said(0o775), None);
     }
 
     #[test]
