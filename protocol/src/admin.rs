@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BuildId, BuildState, CollectionName, Diagnostic, Digest, Failure, Mode, Password, Tag,
+    Visibility,
 };
 
 /// Connects a git repository.
@@ -109,6 +110,9 @@ pub struct Collection {
     /// Which grammar its definitions are read with.
     #[serde(default)]
     pub mode: Mode,
+    /// Who sees it without a role in it.
+    #[serde(default)]
+    pub visibility: Visibility,
     /// Tags that point at an image.
     pub tags: Vec<Tag>,
     /// Time of the newest image.

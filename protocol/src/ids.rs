@@ -69,6 +69,18 @@ id!(
     ImageId
 );
 id!(
+    /// One login of an account, in one browser.
+    SessionId
+);
+id!(
+    /// One team of accounts.
+    TeamId
+);
+id!(
+    /// One API token, which is no secret: the token itself is kept nowhere.
+    TokenId
+);
+id!(
     /// One account of the hub.
     UserId
 );

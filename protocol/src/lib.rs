@@ -12,12 +12,17 @@ pub mod image;
 pub mod names;
 pub mod password;
 pub mod recipe;
+pub mod rights;
 pub mod worker;
 
 pub use build::{BuildState, Failure, FailureKind};
 pub use check::RegistryCheck;
 pub use digest::Digest;
-pub use ids::{BuildId, CheckId, CollectionId, DeliveryId, ImageId, UserId, WorkerId};
+pub use ids::{
+    BuildId, CheckId, CollectionId, DeliveryId, ImageId, SessionId, TeamId, TokenId, UserId,
+    WorkerId,
+};
 pub use names::{CollectionName, Tag};
 pub use password::Password;
 pub use recipe::{Diagnostic, Mode, Severity};
+pub use rights::{Role, Scope, Visibility};

@@ -1,4 +1,4 @@
-//! Who may change something: the administrator, by password in the browser or by token.
+//! How does somebody prove who they are? By a password, once; then by a session.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,19 +12,13 @@ use anyhow::Context as _;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
-use axum_extra::extract::CookieJar;
 use cooperage_protocol::UserId;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::db::{sessions, users};
+use crate::db::{sessions, tokens, users};
 use crate::error::Error;
-use crate::state::Hub;
 
 /// The cookie that holds a session's token.
 pub const SESSION_COOKIE: &str = "cooperage_session";
@@ -42,7 +36,7 @@ const WRONG: Error = Error::Unauthorized("name or password is wrong");
 /// it holds is let in, also after the database was made anew.
 pub async fn ensure_admin(db: &PgPool, data: &Path) -> anyhow::Result<()> {
     let password_file = data.join("admin-password");
-    let user = match users::find_admin(db, ADMIN).await? {
+    let user = match users::find(db, ADMIN).await? {
         Some(account) if password_file.exists() => account.id,
         _ => {
             let password = read_or_make_secret(&password_file)?;
@@ -50,7 +44,7 @@ pub async fn ensure_admin(db: &PgPool, data: &Path) -> anyhow::Result<()> {
         }
     };
     let token = read_or_make_secret(&data.join("admin-token"))?;
-    users::put_token(db, user, &hash_token(&token), "admin-token").await?;
+    tokens::put_for_everything(db, user, &hash_token(&token), "admin-token").await?;
     Ok(())
 }
 
@@ -152,9 +146,9 @@ pub async fn log_in(
             "too many wrong passwords; wait a minute",
         ));
     }
-    let account = users::find_admin(db, &name).await?;
+    let account = users::find(db, &name).await?;
     let user = account.as_ref().map(|account| account.id);
-    let is_right = verify(account.map(|account| account.password_hash), password).await?;
+    let is_right = verify(account.and_then(|account| account.password_hash), password).await?;
     if let Some(user) = user.filter(|_| is_right) {
         return begin_session(db, user).await;
     }
@@ -183,79 +177,4 @@ async fn begin_session(db: &PgPool, user: UserId) -> Result<String, Error> {
     let token = make_token();
     sessions::begin(db, user, &hash_token(&token), SESSION_DAYS).await?;
     Ok(token)
-}
-
-/// Who looks at a page: somebody, or the administrator by this name.
-#[derive(Debug, Clone)]
-pub struct Viewer(pub Option<String>);
-
-impl Viewer {
-    /// Whether buttons that change something are shown.
-    pub fn is_admin(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// The viewer by the cookie of a session.
-    pub(crate) async fn of(headers: &HeaderMap, hub: &Hub) -> Result<Self, Error> {
-        let jar = CookieJar::from_headers(headers);
-        let Some(cookie) = jar.get(SESSION_COOKIE) else {
-            return Ok(Self(None));
-        };
-        Ok(Self(
-            sessions::find_admin(&hub.db, &hash_token(cookie.value())).await?,
-        ))
-    }
-}
-
-impl FromRequestParts<Hub> for Viewer {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Error> {
-        Self::of(&parts.headers, hub).await
-    }
-}
-
-/// Proof that the administrator is logged in; anybody else is sent to the login.
-#[derive(Debug)]
-pub struct LoggedIn;
-
-impl FromRequestParts<Hub> for LoggedIn {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
-        match Viewer::of(&parts.headers, hub).await {
-            Ok(viewer) if viewer.is_admin() => Ok(Self),
-            Ok(_) => Err(Redirect::to("/login").into_response()),
-            Err(error) => Err(error.into_response()),
-        }
-    }
-}
-
-/// Proof that the call carries an administrator's token.
-#[derive(Debug)]
-pub struct AdminToken;
-
-impl FromRequestParts<Hub> for AdminToken {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Error> {
-        let token = bearer(&parts.headers).ok_or(Error::Unauthorized(
-            "this call needs 'Authorization: Bearer TOKEN'",
-        ))?;
-        if users::use_admin_token(&hub.db, &hash_token(token)).await? {
-            Ok(Self)
-        } else {
-            Err(Error::Unauthorized("this token is not an administrator's"))
-        }
-    }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .trim()
-        .split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -19,6 +19,9 @@ pub enum Error {
     /// No credentials, or wrong ones.
     #[error("{0}")]
     Unauthorized(&'static str),
+    /// The caller is known, and may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// The request contradicts what is there.
     #[error("{0}")]
     Conflict(String),
@@ -46,6 +49,7 @@ impl Error {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,

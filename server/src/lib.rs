@@ -20,6 +20,7 @@ mod plan;
 mod process;
 pub mod publish;
 pub mod queue;
+mod rights;
 pub mod routes;
 pub mod scan;
 mod serve;

@@ -1,4 +1,4 @@
-//! Accounts and the tokens of their programs.
+//! Accounts.
 
 use cooperage_protocol::UserId;
 use sqlx::PgPool;
@@ -8,17 +8,17 @@ use sqlx::PgPool;
 pub struct Account {
     /// The account.
     pub id: UserId,
-    /// Its password as Argon2 wrote it (PHC string).
-    pub password_hash: String,
+    /// Its password as Argon2 wrote it (PHC string); none when it cannot log in by one.
+    pub password_hash: Option<String>,
 }
 
-/// Finds an administrator by name, whatever its capitals.
-pub async fn find_admin(db: &PgPool, name: &str) -> sqlx::Result<Option<Account>> {
+/// Finds an account that is not disabled by name, whatever its capitals.
+pub async fn find(db: &PgPool, name: &str) -> sqlx::Result<Option<Account>> {
     sqlx::query_as!(
         Account,
         "SELECT id, password_hash
         FROM users
-        WHERE lower(name) = lower($1) AND is_admin",
+        WHERE lower(name) = lower($1) AND disabled_at IS NULL",
         name,
     )
     .fetch_optional(db)
@@ -32,7 +32,8 @@ pub async fn put_admin(db: &PgPool, name: &str, password_hash: &str) -> sqlx::Re
         VALUES ($1, $2, $3, true)
         ON CONFLICT (lower(name)) DO UPDATE
         SET password_hash = EXCLUDED.password_hash,
-            is_admin = true
+            is_admin = true,
+            disabled_at = NULL
         RETURNING id",
         UserId::generate().0,
         name,
@@ -41,38 +42,4 @@ pub async fn put_admin(db: &PgPool, name: &str, password_hash: &str) -> sqlx::Re
     .fetch_one(db)
     .await?;
     Ok(UserId(id))
-}
-
-/// Lets a token speak for an account; does nothing when it does so already.
-pub async fn put_token(
-    db: &PgPool,
-    user: UserId,
-    token_hash: &[u8],
-    name: &str,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "INSERT INTO api_tokens (token_hash, user_id, name)
-        VALUES ($1, $2, $3)
-        ON CONFLICT (token_hash) DO NOTHING",
-        token_hash,
-        user.0,
-        name,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Notes the use of an administrator's token; tells whether it is one.
-pub async fn use_admin_token(db: &PgPool, token_hash: &[u8]) -> sqlx::Result<bool> {
-    let used = sqlx::query!(
-        "UPDATE api_tokens
-        SET last_used_at = now()
-        FROM users
-        WHERE token_hash = $1 AND users.id = api_tokens.user_id AND users.is_admin",
-        token_hash,
-    )
-    .execute(db)
-    .await?;
-    Ok(used.rows_affected() == 1)
 }

@@ -5,7 +5,31 @@ mod collections;
 mod images;
 mod queue;
 
+use cooperage_protocol::UserId;
+use uuid::Uuid;
+
 pub use builds::{BuildRow, Builds, PhaseRow, build, builds, in_order, phases};
 pub use collections::{CollectionRow, SettingsRow, collection, collections, settings};
 pub use images::{ImageFilter, ImageRow, images};
 pub use queue::{DeliveredBuild, DeliveryRow, collection_of_delivery, deliveries, workers};
+
+/// Which collections are shown in a list, and what belongs to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// Who looks; nobody that is known, when absent.
+    pub person: Option<UserId>,
+    /// Whether all collections are shown, whosever they are.
+    pub everything: bool,
+}
+
+impl Sight {
+    /// That of an administrator.
+    pub const EVERYTHING: Self = Self {
+        person: None,
+        everything: true,
+    };
+
+    fn person(self) -> Option<Uuid> {
+        self.person.map(|person| person.0)
+    }
+}

@@ -11,10 +11,10 @@ use super::annotated::Annotated;
 use super::logs::{self, Piece};
 use super::recipe::{self, SourceLine};
 use super::{Layout, format};
-use crate::auth::Viewer;
 use crate::db::logs as log_chunks;
 use crate::db::views::{self, BuildRow, PhaseRow};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::routes::find_build;
 use crate::state::Hub;
 
@@ -79,14 +79,14 @@ impl BuildPage {
 
 async fn show(
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Path(id): Path<BuildId>,
 ) -> Result<BuildPage, Error> {
     let build = find_build(&hub, id).await?;
     let text = recipe::text(&hub, &build).await?;
     let recipe = Annotated::new(&text, views::in_order(build.diagnostics.0.clone()));
     Ok(BuildPage {
-        layout: Layout::new(viewer, "home"),
+        layout: Layout::new(&visit, "home"),
         phases: views::phases(&hub.db, id).await?,
         source: source(&build, &text, &recipe),
         recipe,

@@ -7,10 +7,10 @@ use cooperage_protocol::check::{Progress, Step, Verdict};
 use cooperage_protocol::{CheckId, CollectionName, RegistryCheck};
 use serde::Deserialize;
 
-use super::settings::Managed;
+use super::settings::Named;
 use super::{Layout, format};
-use crate::auth::Viewer;
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::state::Hub;
 
 #[derive(Template, WebTemplate)]
@@ -50,13 +50,13 @@ pub(super) struct Id {
 }
 
 pub(super) async fn show(
-    Managed(collection): Managed,
+    Named(collection): Named,
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Path(Id { id }): Path<Id>,
 ) -> Result<CheckPage, Error> {
     Ok(CheckPage {
-        layout: Layout::new(viewer, "home"),
+        layout: Layout::new(&visit, "home"),
         check: crate::find_check(&hub, &collection, id).await?,
         collection,
     })

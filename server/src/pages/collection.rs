@@ -9,9 +9,9 @@ use cooperage_protocol::CollectionName;
 
 use super::commands::{self, Command};
 use super::{Layout, format, not_found};
-use crate::auth::Viewer;
 use crate::db::views::{self, BuildRow, Builds, CollectionRow, ImageFilter, ImageRow};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::routes::parse_collection;
 use crate::state::Hub;
 
@@ -44,17 +44,17 @@ struct TagLine {
 
 async fn show(
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Path((owner, repository)): Path<(String, String)>,
 ) -> Result<CollectionPage, Error> {
     let name = parse_collection(&owner, &repository)?;
     let collection = find(&hub, &name).await?;
     let images = views::images(&hub.db, &name, &ImageFilter::default(), MOST_IMAGES).await?;
     Ok(CollectionPage {
-        layout: Layout::new(viewer, "home"),
+        layout: Layout::new(&visit, "home"),
         tags: tag_lines(&hub, &name, &collection).await?,
         images,
-        builds: views::builds(&hub.db, Builds::Of(&name), SHOWN).await?,
+        builds: views::builds(&hub.db, Builds::Of(&name), visit.caller.sight(), SHOWN).await?,
         webhook_url: super::url(&hub, &format!("/webhooks/{}", collection.forge)),
         collection,
     })

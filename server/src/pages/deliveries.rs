@@ -9,9 +9,9 @@ use axum::routing::get;
 use cooperage_protocol::DeliveryId;
 
 use super::{Layout, collection, format};
-use crate::auth::Viewer;
 use crate::db::views::{self, CollectionRow, DeliveryRow};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::routes::parse_collection;
 use crate::state::Hub;
 
@@ -35,13 +35,13 @@ struct DeliveriesPage {
 
 async fn show(
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Path((owner, repository)): Path<(String, String)>,
 ) -> Result<DeliveriesPage, Error> {
     let name = parse_collection(&owner, &repository)?;
     let collection = collection::find(&hub, &name).await?;
     Ok(DeliveriesPage {
-        layout: Layout::new(viewer, "home"),
+        layout: Layout::new(&visit, "home"),
         deliveries: views::deliveries(&hub.db, &name, SHOWN).await?,
         webhook_url: super::url(&hub, &format!("/webhooks/{}", collection.forge)),
         collection,

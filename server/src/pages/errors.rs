@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use cooperage_protocol::admin::Problem;
 
 use super::{Layout, format};
-use crate::auth::Viewer;
+use crate::rights::{Caller, Visit};
 use crate::state::Hub;
 
 #[derive(Template, WebTemplate)]
@@ -29,8 +29,11 @@ pub(crate) async fn show_errors(State(hub): State<Hub>, request: Request, next: 
     match find_problem(response).await {
         Found::Problem(problem, response) if is_browser => {
             // Whoever cannot be looked up sees the page as a stranger does.
-            let viewer = Viewer::of(&headers, &hub).await.unwrap_or(Viewer(None));
-            as_page(viewer, problem, &response)
+            let visit = Visit::of(&headers, &hub).await.unwrap_or(Visit {
+                caller: Caller::Anonymous,
+                collection: None,
+            });
+            as_page(&visit, problem, &response)
         }
         Found::Problem(problem, response) if response.extensions().get::<Problem>().is_none() => {
             with_body(
@@ -81,8 +84,8 @@ async fn find_problem(response: Response) -> Found {
     )
 }
 
-fn as_page(viewer: Viewer, problem: Problem, response: &Response) -> Response {
-    let layout = Layout::new(viewer, "");
+fn as_page(visit: &Visit, problem: Problem, response: &Response) -> Response {
+    let layout = Layout::new(visit, "");
     let page = ErrorPage { layout, problem }.into_response();
     with_body(response, page, "text/html; charset=utf-8")
 }

@@ -8,9 +8,9 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::{Layout, format};
-use crate::auth::Viewer;
 use crate::db::views::{self, CollectionRow};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::state::Hub;
 
 /// The route of the front page.
@@ -34,12 +34,12 @@ struct HomePage {
 
 async fn show(
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Query(search): Query<Search>,
 ) -> Result<HomePage, Error> {
     Ok(HomePage {
-        layout: Layout::new(viewer, "home"),
-        collections: views::collections(&hub.db, search.q.trim()).await?,
+        layout: Layout::new(&visit, "home"),
+        collections: views::collections(&hub.db, search.q.trim(), visit.caller.sight()).await?,
         search: search.q,
     })
 }

@@ -10,9 +10,9 @@ use cooperage_protocol::{CollectionName, Digest, Tag};
 use super::commands::{self, Command};
 use super::highlight::{self, Line};
 use super::{Layout, format, not_found};
-use crate::auth::Viewer;
 use crate::db::views::{self, ImageFilter, ImageRow};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::routes::{explain_missing, parse_collection};
 use crate::state::Hub;
 
@@ -61,7 +61,7 @@ fn does_something(script: &str) -> bool {
 
 async fn show_digest(
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Path((owner, repository, digest)): Path<(String, String, String)>,
 ) -> Result<ImagePage, Error> {
     let name = parse_collection(&owner, &repository)?;
@@ -75,7 +75,7 @@ async fn show_digest(
     let image = find(&hub, &name, &filter).await?;
     Ok(page(
         &hub,
-        viewer,
+        &visit,
         image,
         digest.to_string(),
         digest.short(),
@@ -84,7 +84,7 @@ async fn show_digest(
 
 async fn show_tag(
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Path((owner, repository, tag)): Path<(String, String, String)>,
 ) -> Result<ImagePage, Error> {
     let name = parse_collection(&owner, &repository)?;
@@ -94,7 +94,7 @@ async fn show_tag(
         ..ImageFilter::default()
     };
     let image = find(&hub, &name, &filter).await?;
-    Ok(page(&hub, viewer, image, tag.to_string(), tag.to_string()))
+    Ok(page(&hub, &visit, image, tag.to_string(), tag.to_string()))
 }
 
 async fn find(hub: &Hub, name: &CollectionName, filter: &ImageFilter) -> Result<ImageRow, Error> {
@@ -104,9 +104,9 @@ async fn find(hub: &Hub, name: &CollectionName, filter: &ImageFilter) -> Result<
     }
 }
 
-fn page(hub: &Hub, viewer: Viewer, image: ImageRow, reference: String, title: String) -> ImagePage {
+fn page(hub: &Hub, visit: &Visit, image: ImageRow, reference: String, title: String) -> ImagePage {
     ImagePage {
-        layout: Layout::new(viewer, "home"),
+        layout: Layout::new(visit, "home"),
         commands: commands::pull(&hub.config.public_url, &image.collection, &reference),
         reference,
         title,

@@ -4,7 +4,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 
 use super::{Layout, format};
-use crate::auth::Viewer;
+use crate::rights::Visit;
 
 /// Asks for name and password.
 #[derive(Template, WebTemplate)]
@@ -18,9 +18,9 @@ pub(crate) struct LoginPage {
 
 impl LoginPage {
     /// Asks, and says why the last answer was not taken.
-    pub(crate) fn ask(viewer: Viewer, refusal: &'static str, next: String) -> Self {
+    pub(crate) fn ask(visit: &Visit, refusal: &'static str, next: String) -> Self {
         Self {
-            layout: Layout::new(viewer, "login"),
+            layout: Layout::new(visit, "login"),
             refusal,
             next,
         }

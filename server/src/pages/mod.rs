@@ -26,8 +26,8 @@ use axum::response::Response;
 pub(crate) use errors::show_errors;
 pub(crate) use login::LoginPage;
 
-use crate::auth::Viewer;
 use crate::error::Error;
+use crate::rights::{Action, Visit};
 use crate::state::Hub;
 
 /// The pages' routes.
@@ -54,22 +54,24 @@ pub fn url(hub: &Hub, path: &str) -> String {
 /// What all pages have in common.
 #[derive(Debug)]
 struct Layout {
-    /// The administrator's name, when the viewer is one.
-    admin: Option<String>,
+    /// The name of the reader's account.
+    person: Option<String>,
+    /// Whether buttons are shown that ask for builds of the page's collection.
+    may_build: bool,
+    /// Whether buttons are shown that change the page's collection.
+    may_manage: bool,
     /// Which link of the navigation is this page.
     here: &'static str,
 }
 
 impl Layout {
-    fn new(viewer: Viewer, here: &'static str) -> Self {
+    fn new(visit: &Visit, here: &'static str) -> Self {
         Self {
-            admin: viewer.0,
+            person: visit.caller.person().map(|person| person.name.clone()),
+            may_build: visit.may(Action::Build),
+            may_manage: visit.may(Action::Manage),
             here,
         }
-    }
-
-    fn is_admin(&self) -> bool {
-        self.admin.is_some()
     }
 }
 

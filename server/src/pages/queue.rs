@@ -10,9 +10,9 @@ use cooperage_protocol::admin::Worker;
 use cooperage_protocol::{BuildId, BuildState};
 
 use super::{Layout, format};
-use crate::auth::Viewer;
 use crate::db::views::{self, BuildRow, Builds};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::state::Hub;
 
 const SHOWN: i64 = 200;
@@ -43,17 +43,18 @@ impl QueuePage {
     }
 }
 
-async fn show(State(hub): State<Hub>, viewer: Viewer) -> Result<QueuePage, Error> {
-    let mut queued = views::builds(&hub.db, Builds::In(BuildState::Queued), SHOWN).await?;
+async fn show(State(hub): State<Hub>, visit: Visit) -> Result<QueuePage, Error> {
+    let sight = visit.caller.sight();
+    let mut queued = views::builds(&hub.db, Builds::In(BuildState::Queued), sight, SHOWN).await?;
     queued.reverse();
-    let mut recent = views::builds(&hub.db, Builds::All, RECENT).await?;
+    let mut recent = views::builds(&hub.db, Builds::All, sight, RECENT).await?;
     recent.retain(|build| build.state.is_final());
     Ok(QueuePage {
-        layout: Layout::new(viewer, "queue"),
+        layout: Layout::new(&visit, "queue"),
         queued,
-        running: views::builds(&hub.db, Builds::In(BuildState::Running), SHOWN).await?,
+        running: views::builds(&hub.db, Builds::In(BuildState::Running), sight, SHOWN).await?,
         recent,
-        workers: views::workers(&hub.db).await?,
+        workers: views::workers(&hub.db, sight).await?,
     })
 }
 

@@ -14,14 +14,13 @@ use axum::{Form, Router};
 use cooperage_protocol::admin::{CollectionChange, Credential, NewCredential};
 use cooperage_protocol::{CollectionName, Mode, Password, RegistryCheck};
 use serde::Deserialize;
-use tower_http::csrf::CsrfLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{Layout, check, collection, format};
-use crate::auth::{LoggedIn, Viewer};
 use crate::checks;
 use crate::db::views::{self, CollectionRow, SettingsRow};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::routes::parse_collection;
 use crate::state::Hub;
 
@@ -38,14 +37,12 @@ pub(super) fn router() -> Router<Hub> {
         .route("/accounts/remove", post(remove_account))
         .route("/checks", post(ask_check))
         .route("/checks/{id}", get(check::show))
-        .layer(unkept)
-        .layer(CsrfLayer::new());
+        .layer(unkept);
     Router::new().nest("/{owner}/{repository}/settings", settings)
 }
 
-/// The collection in the address, for somebody who may change its settings; anybody else is sent
-/// to the login.
-pub(super) struct Managed(pub(super) CollectionName);
+/// The name of the collection in the address.
+pub(super) struct Named(pub(super) CollectionName);
 
 #[derive(Deserialize)]
 struct Names {
@@ -53,11 +50,10 @@ struct Names {
     repository: String,
 }
 
-impl FromRequestParts<Hub> for Managed {
+impl FromRequestParts<Hub> for Named {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
-        LoggedIn::from_request_parts(parts, hub).await?;
         let names = Path::<Names>::from_request_parts(parts, hub).await;
         let Path(names) = names.map_err(IntoResponse::into_response)?;
         parse_collection(&names.owner, &names.repository)
@@ -99,16 +95,16 @@ struct Said {
 }
 
 async fn show(
-    Managed(name): Managed,
+    Named(name): Named,
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
 ) -> Result<SettingsPage, Error> {
-    page(&hub, viewer, &name, Said::default()).await
+    page(&hub, &visit, &name, Said::default()).await
 }
 
 async fn page(
     hub: &Hub,
-    viewer: Viewer,
+    visit: &Visit,
     name: &CollectionName,
     said: Said,
 ) -> Result<SettingsPage, Error> {
@@ -116,7 +112,7 @@ async fn page(
     let checks = checks::list(hub, collection.id).await?;
     let accounts = crate::credentials(hub, name).await?.into_iter();
     Ok(SettingsPage {
-        layout: Layout::new(viewer, "home"),
+        layout: Layout::new(visit, "home"),
         settings: views::settings(&hub.db, collection.id).await?,
         accounts: accounts
             .map(|account| AccountCard {
@@ -154,7 +150,7 @@ struct Change {
 }
 
 async fn change(
-    Managed(name): Managed,
+    Named(name): Named,
     State(hub): State<Hub>,
     Form(form): Form<Change>,
 ) -> Result<Redirect, Error> {
@@ -167,15 +163,15 @@ async fn change(
 }
 
 async fn renew_secret(
-    Managed(name): Managed,
+    Named(name): Named,
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
 ) -> Result<SettingsPage, Error> {
     let said = Said {
         secret: Some(crate::collections::renew_secret(&hub, &name).await?),
         ..Said::default()
     };
-    page(&hub, viewer, &name, said).await
+    page(&hub, &visit, &name, said).await
 }
 
 #[derive(Deserialize)]
@@ -186,9 +182,9 @@ struct Account {
 }
 
 async fn put_account(
-    Managed(name): Managed,
+    Named(name): Named,
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Form(form): Form<Account>,
 ) -> Result<Response, Error> {
     let new = NewCredential {
@@ -204,7 +200,7 @@ async fn put_account(
                 username: new.username,
                 ..Said::default()
             };
-            refused(&hub, viewer, &name, said).await
+            refused(&hub, &visit, &name, said).await
         }
         put => put.map(|()| to_accounts(&name).into_response()),
     }
@@ -216,7 +212,7 @@ struct Registry {
 }
 
 async fn remove_account(
-    Managed(name): Managed,
+    Named(name): Named,
     State(hub): State<Hub>,
     Form(form): Form<Registry>,
 ) -> Result<Redirect, Error> {
@@ -234,9 +230,9 @@ struct Image {
 }
 
 async fn ask_check(
-    Managed(name): Managed,
+    Named(name): Named,
     State(hub): State<Hub>,
-    viewer: Viewer,
+    visit: Visit,
     Form(form): Form<Image>,
 ) -> Result<Response, Error> {
     match crate::ask_check(&hub, &name, &form.uri).await {
@@ -249,7 +245,7 @@ async fn ask_check(
                 check_refused: Some(told),
                 ..Said::default()
             };
-            refused(&hub, viewer, &name, said).await
+            refused(&hub, &visit, &name, said).await
         }
         Err(error) => Err(error),
     }
@@ -257,10 +253,10 @@ async fn ask_check(
 
 async fn refused(
     hub: &Hub,
-    viewer: Viewer,
+    visit: &Visit,
     name: &CollectionName,
     said: Said,
 ) -> Result<Response, Error> {
-    let page = page(hub, viewer, name, said).await?;
+    let page = page(hub, visit, name, said).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }

@@ -1,4 +1,4 @@
-//! The calls of the administrator's command line; `cooperage_protocol::admin` lists them.
+//! The calls of the command line; `cooperage_protocol::admin` lists them.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -12,9 +12,9 @@ use cooperage_protocol::{BuildId, CheckId, CollectionName, DeliveryId, RegistryC
 use serde::Deserialize;
 
 use super::{download, events};
-use crate::auth::AdminToken;
 use crate::db::views::{self, Builds};
 use crate::error::Error;
+use crate::rights::Visit;
 use crate::state::Hub;
 
 const MOST_BUILDS: i64 = 1000;
@@ -56,15 +56,14 @@ pub(super) fn router() -> Router<Hub> {
 }
 
 async fn list_collections(
-    _: AdminToken,
+    visit: Visit,
     State(hub): State<Hub>,
 ) -> Result<Json<Vec<Collection>>, Error> {
-    let rows = views::collections(&hub.db, "").await?;
+    let rows = views::collections(&hub.db, "", visit.caller.sight()).await?;
     Ok(Json(rows.into_iter().filter_map(Option::from).collect()))
 }
 
 async fn add_collection(
-    _: AdminToken,
     State(hub): State<Hub>,
     Body(new): Body<NewCollection>,
 ) -> Result<(StatusCode, Json<AddedCollection>), Error> {
@@ -73,7 +72,6 @@ async fn add_collection(
 }
 
 async fn change_collection(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository)): Path<(String, String)>,
     Body(change): Body<CollectionChange>,
@@ -88,7 +86,6 @@ async fn change_collection(
 }
 
 async fn remove_collection(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository)): Path<(String, String)>,
 ) -> Result<StatusCode, Error> {
@@ -98,7 +95,6 @@ async fn remove_collection(
 }
 
 async fn list_credentials(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository)): Path<(String, String)>,
 ) -> Result<Json<Vec<Credential>>, Error> {
@@ -107,7 +103,6 @@ async fn list_credentials(
 }
 
 async fn put_credential(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository)): Path<(String, String)>,
     Body(new): Body<NewCredential>,
@@ -118,7 +113,6 @@ async fn put_credential(
 }
 
 async fn remove_credential(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository, registry)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Error> {
@@ -128,7 +122,6 @@ async fn remove_credential(
 }
 
 async fn ask_check(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository)): Path<(String, String)>,
     Body(new): Body<NewCheck>,
@@ -139,7 +132,6 @@ async fn ask_check(
 }
 
 async fn show_check(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository, id)): Path<(String, String, CheckId)>,
 ) -> Result<Json<RegistryCheck>, Error> {
@@ -148,7 +140,6 @@ async fn show_check(
 }
 
 async fn build(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path((owner, repository)): Path<(String, String)>,
     body: axum::body::Bytes,
@@ -173,13 +164,13 @@ struct BuildsQuery {
 }
 
 async fn list_builds(
-    _: AdminToken,
+    visit: Visit,
     State(hub): State<Hub>,
     Query(query): Query<BuildsQuery>,
 ) -> Result<Json<Vec<Build>>, Error> {
     let which = query.collection.as_ref().map_or(Builds::All, Builds::Of);
     let limit = query.limit.unwrap_or(50).clamp(1, MOST_BUILDS);
-    let rows = views::builds(&hub.db, which, limit).await?;
+    let rows = views::builds(&hub.db, which, visit.caller.sight(), limit).await?;
     let builds = rows
         .into_iter()
         .map(Build::try_from)
@@ -187,16 +178,11 @@ async fn list_builds(
     Ok(Json(builds))
 }
 
-async fn show_build(
-    _: AdminToken,
-    State(hub): State<Hub>,
-    Path(id): Path<BuildId>,
-) -> Result<Json<Build>, Error> {
+async fn show_build(State(hub): State<Hub>, Path(id): Path<BuildId>) -> Result<Json<Build>, Error> {
     Ok(Json(find_build(&hub, id).await?))
 }
 
 async fn cancel_build(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path(id): Path<BuildId>,
 ) -> Result<(StatusCode, Json<Build>), Error> {
@@ -215,7 +201,6 @@ struct LogQuery {
 }
 
 async fn show_log(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path(id): Path<BuildId>,
     Query(query): Query<LogQuery>,
@@ -223,12 +208,11 @@ async fn show_log(
     events::plain_log(&hub, id, query.offset).await
 }
 
-async fn list_workers(_: AdminToken, State(hub): State<Hub>) -> Result<Json<Vec<Worker>>, Error> {
-    Ok(Json(views::workers(&hub.db).await?))
+async fn list_workers(visit: Visit, State(hub): State<Hub>) -> Result<Json<Vec<Worker>>, Error> {
+    Ok(Json(views::workers(&hub.db, visit.caller.sight()).await?))
 }
 
 async fn add_worker(
-    _: AdminToken,
     State(hub): State<Hub>,
     Body(new): Body<NewWorker>,
 ) -> Result<(StatusCode, Json<AddedWorker>), Error> {
@@ -243,7 +227,6 @@ async fn add_worker(
 }
 
 async fn replay_delivery(
-    _: AdminToken,
     State(hub): State<Hub>,
     Path(id): Path<DeliveryId>,
 ) -> Result<StatusCode, Error> {

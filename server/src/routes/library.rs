@@ -1,8 +1,7 @@
 //! Pulls by `library://`, as the clients of the container library ask:
 //! <https://github.com/apptainer/container-library-client>.
 //!
-//! A collection `owner/repo` is the container `owner/repo/repo`. No token is looked at: what is
-//! not public does not exist here.
+//! A collection `owner/repo` is the container `owner/repo/repo`.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -66,6 +65,11 @@ async fn download_file(
 ) -> Result<Response, LibraryError> {
     let (reference, image) = find(&hub, &container, &platform).await?;
     Ok(download::serve(&hub, &image, &reference, &headers)?)
+}
+
+/// The collection of a container.
+pub(crate) fn collection_of(container: &str) -> Result<CollectionName, Error> {
+    parse(container).map(|(name, _)| name)
 }
 
 async fn find(

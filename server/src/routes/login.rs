@@ -1,19 +1,19 @@
 //! The administrator's way in and out.
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Form, Router};
 use axum_extra::extract::CookieJar;
 use serde::Deserialize;
-use tower_http::csrf::CsrfLayer;
 use url::Url;
 
-use crate::auth::{self, LoginLimit, SESSION_COOKIE, Viewer};
+use crate::auth::{self, LoginLimit, SESSION_COOKIE};
 use crate::db::sessions;
 use crate::error::Error;
 use crate::pages::LoginPage;
+use crate::rights::Visit;
 use crate::state::Hub;
 
 const SESSION_SECONDS: i64 = auth::SESSION_DAYS as i64 * 24 * 60 * 60;
@@ -24,7 +24,6 @@ pub(super) fn router() -> Router<Hub> {
         .route("/login", get(show).post(log_in))
         .route("/logout", post(log_out))
         .layer(Extension(LoginLimit::default()))
-        .layer(CsrfLayer::new())
 }
 
 #[derive(Deserialize)]
@@ -35,8 +34,14 @@ struct Credentials {
     next: String,
 }
 
-async fn show(viewer: Viewer, headers: HeaderMap) -> LoginPage {
-    LoginPage::ask(viewer, "", page_before(&headers))
+#[derive(Deserialize)]
+struct Asked {
+    next: Option<String>,
+}
+
+async fn show(visit: Visit, Query(asked): Query<Asked>, headers: HeaderMap) -> LoginPage {
+    let next = asked.next.map(|next| own_page(&next).to_owned());
+    LoginPage::ask(&visit, "", next.unwrap_or_else(|| page_before(&headers)))
 }
 
 /// The page that the reader comes from, to go back to after the login.
@@ -65,7 +70,7 @@ fn own_page(path: &str) -> &str {
 async fn log_in(
     State(hub): State<Hub>,
     Extension(limit): Extension<LoginLimit>,
-    viewer: Viewer,
+    visit: Visit,
     Form(form): Form<Credentials>,
 ) -> Result<Response, Error> {
     match auth::log_in(&hub.db, &limit, &form.name, form.password).await {
@@ -74,7 +79,7 @@ async fn log_in(
             Ok((set_cookie(&hub, &token, SESSION_SECONDS), page).into_response())
         }
         Err(Error::Unauthorized(why)) => {
-            let page = LoginPage::ask(viewer, why, form.next);
+            let page = LoginPage::ask(&visit, why, form.next);
             Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }
         Err(error) => Err(error),

@@ -14,9 +14,13 @@ pub mod webhooks;
 pub mod worker;
 
 use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use tower_http::csrf::CsrfLayer;
 
 pub(crate) use download::{explain_missing, parse_collection};
 pub(crate) use events::find_build;
+pub(crate) use library::collection_of as library_collection;
+pub(crate) use shub::collection_of as shub_collection;
 
 use crate::error::Error;
 use crate::state::Hub;
@@ -37,12 +41,9 @@ pub fn router(hub: Hub) -> Router {
         .merge(worker::router())
         .merge(crate::pages::router())
         .fallback(async || Error::NotFound("there is nothing at this address".to_owned()))
-        .layer(axum::middleware::from_fn_with_state(
-            hub.clone(),
-            crate::pages::show_errors,
-        ))
-        .layer(axum::middleware::map_response(
-            crate::pages::add_security_headers,
-        ))
+        .layer(from_fn_with_state(hub.clone(), crate::rights::guard))
+        .layer(CsrfLayer::new())
+        .layer(from_fn_with_state(hub.clone(), crate::pages::show_errors))
+        .layer(map_response(crate::pages::add_security_headers))
         .with_state(hub)
 }

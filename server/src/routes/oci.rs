@@ -1,8 +1,7 @@
 //! Pulls by `oras://`: the part of the registry protocol that reads.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull>
 //!
-//! Every image is an artifact of one layer, which is the image's file itself. No token is looked
-//! at: what is not public does not exist here.
+//! Every image is an artifact of one layer, which is the image's file itself.
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};

@@ -29,6 +29,11 @@ struct Manifest {
     git_commit: String,
 }
 
+/// The collection of a reference.
+pub(crate) fn collection_of(owner: &str, reference: &str) -> Result<CollectionName, Error> {
+    Reference::parse(owner, reference).map(|reference| reference.collection)
+}
+
 async fn manifest(
     State(hub): State<Hub>,
     Path((owner, reference)): Path<(String, String)>,

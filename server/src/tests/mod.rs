@@ -28,13 +28,13 @@ use crate::store::Store;
 use crate::{Config, Hub, process, routes};
 
 /// A hub with a folder of its own, and what a test does to it.
-struct World {
-    hub: Hub,
+pub(crate) struct World {
+    pub(crate) hub: Hub,
     folder: TempDir,
 }
 
 impl World {
-    fn new(db: PgPool) -> Self {
+    pub(crate) fn new(db: PgPool) -> Self {
         // Another test may have installed it first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ impl World {
     }
 
     /// Connects a repository; gives its webhook secret.
-    async fn connect(&self, name: &str, clone_url: &str) -> String {
+    pub(crate) async fn connect(&self, name: &str, clone_url: &str) -> String {
         let new = NewCollection {
             name: name.parse().unwrap(),
             clone_url: clone_url.to_owned(),
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Queues a build without git.
-    async fn enqueue(&self, recipe: &str) -> BuildId {
+    pub(crate) async fn enqueue(&self, recipe: &str) -> BuildId {
         let collection = self.texts("SELECT id::text FROM collections LIMIT 1").await;
         self.enqueue_for(collection[0].parse().unwrap(), recipe)
             .await

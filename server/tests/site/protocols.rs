@@ -116,13 +116,18 @@ async fn a_registry_client_is_told_of_tags_page_by_page_and_of_errors_by_code(db
     let nowhere = format!("/v2/lab/tool/blobs/{}", Digest::of(b"x"));
     for (path, code) in [
         ("/v2/lab/tool/manifests/v9", "MANIFEST_UNKNOWN"),
-        ("/v2/lab/none/manifests/v1", "MANIFEST_UNKNOWN"),
-        ("/v2/lab/none/tags/list", "NAME_UNKNOWN"),
         ("/v2/lab/tool/blobs/sha256:0", "BLOB_UNKNOWN"),
         (nowhere.as_str(), "BLOB_UNKNOWN"),
     ] {
         let answer = site.get(path, &[("accept", "text/html")]).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(json(&answer.body)["errors"][0]["code"], code, "{path}");
+    }
+    let token = format!("Bearer {}", site.secret("admin-token"));
+    for path in ["/v2/lab/none/manifests/v1", "/v2/lab/none/tags/list"] {
+        let stranger = site.get(path, &[]).await;
+        let admin = site.get(path, &[("authorization", token.as_str())]).await;
+        assert_eq!(stranger.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(json(&admin.body)["errors"][0]["code"], "NAME_UNKNOWN");
     }
 }

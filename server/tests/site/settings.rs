@@ -66,7 +66,10 @@ async fn strangers_and_other_sites_neither_see_nor_change_settings(db: PgPool) {
         assert_eq!(other_site.status, StatusCode::FORBIDDEN, "{path}");
     }
 
-    assert_eq!(seen.header("location"), "/login");
+    assert_eq!(
+        seen.header("location"),
+        "/login?next=%2FLab%2Ftool%2Fsettings"
+    );
     let kept = "SELECT mode || webhook_secret || max_running FROM collections";
     assert_eq!(text(&site, kept).await, ["moderns2"]);
     assert!(

@@ -6,6 +6,8 @@ use cooperage_protocol::{BuildId, BuildState, CollectionId, CollectionName, Diag
 use sqlx::PgPool;
 use sqlx::types::Json;
 
+use super::Sight;
+
 /// Which builds are meant.
 #[derive(Debug, Clone, Copy)]
 pub enum Builds<'a> {
@@ -66,8 +68,13 @@ pub struct BuildRow {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Builds, newest first.
-pub async fn builds(db: &PgPool, which: Builds<'_>, limit: i64) -> sqlx::Result<Vec<BuildRow>> {
+/// Builds of the collections in sight, newest first.
+pub async fn builds(
+    db: &PgPool,
+    which: Builds<'_>,
+    sight: Sight,
+    limit: i64,
+) -> sqlx::Result<Vec<BuildRow>> {
     let (id, collection, state) = match which {
         Builds::One(id) => (Some(id.0), None, None),
         Builds::Of(name) => (None, Some(name.to_string()), None),
@@ -91,12 +98,15 @@ pub async fn builds(db: &PgPool, which: Builds<'_>, limit: i64) -> sqlx::Result<
         WHERE ($1::uuid IS NULL OR builds.id = $1)
             AND ($2::text IS NULL OR lower(collections.name) = lower($2))
             AND ($3::text IS NULL OR builds.state = $3::text::build_state)
+            AND is_seen(collections.id, visibility, $5, $6)
         ORDER BY queued_at DESC, builds.id DESC
         LIMIT $4"#,
         id,
         collection,
         state,
         limit,
+        sight.person(),
+        sight.everything,
     )
     .fetch_all(db)
     .await
@@ -104,7 +114,9 @@ pub async fn builds(db: &PgPool, which: Builds<'_>, limit: i64) -> sqlx::Result<
 
 /// One build.
 pub async fn build(db: &PgPool, id: BuildId) -> sqlx::Result<Option<BuildRow>> {
-    Ok(builds(db, Builds::One(id), 1).await?.pop())
+    Ok(builds(db, Builds::One(id), Sight::EVERYTHING, 1)
+        .await?
+        .pop())
 }
 
 impl TryFrom<BuildRow> for Build {

@@ -6,6 +6,8 @@ use cooperage_protocol::{BuildState, CollectionId, CollectionName};
 use sqlx::PgPool;
 use sqlx::types::Json;
 
+use super::Sight;
+
 /// A collection and what its page says of it.
 #[derive(Debug)]
 pub struct CollectionRow {
@@ -19,6 +21,8 @@ pub struct CollectionRow {
     pub forge: String,
     /// Which grammar its definitions are read with.
     pub mode: String,
+    /// Who sees it without a role in it.
+    pub visibility: String,
     /// Its tags, in order.
     pub tags: Vec<String>,
     /// When its newest image was published.
@@ -60,26 +64,33 @@ pub async fn settings(db: &PgPool, id: CollectionId) -> sqlx::Result<SettingsRow
     .await
 }
 
-/// Collections whose name contains `text`, those with the newest images first.
-pub async fn collections(db: &PgPool, text: &str) -> sqlx::Result<Vec<CollectionRow>> {
-    select_collections(db, Some(text), None).await
+/// Collections in sight whose name contains `text`, those with the newest images first.
+pub async fn collections(
+    db: &PgPool,
+    text: &str,
+    sight: Sight,
+) -> sqlx::Result<Vec<CollectionRow>> {
+    select_collections(db, Some(text), None, sight).await
 }
 
 /// The collection of this name, whatever its capitals.
 pub async fn collection(db: &PgPool, name: &CollectionName) -> sqlx::Result<Option<CollectionRow>> {
-    Ok(select_collections(db, None, Some(&name.to_string()))
-        .await?
-        .pop())
+    Ok(
+        select_collections(db, None, Some(&name.to_string()), Sight::EVERYTHING)
+            .await?
+            .pop(),
+    )
 }
 
 async fn select_collections(
     db: &PgPool,
     text: Option<&str>,
     name: Option<&str>,
+    sight: Sight,
 ) -> sqlx::Result<Vec<CollectionRow>> {
     sqlx::query_as!(
         CollectionRow,
-        r#"SELECT collections.id, collections.name, clone_url, forge, mode,
+        r#"SELECT collections.id, collections.name, clone_url, forge, mode, visibility,
             ARRAY(
                 SELECT tags.name
                 FROM tags
@@ -101,9 +112,12 @@ async fn select_collections(
         FROM collections
         WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
             AND ($2::text IS NULL OR lower(name) = lower($2))
+            AND is_seen(collections.id, visibility, $3, $4)
         ORDER BY updated_at DESC NULLS LAST, lower(name)"#,
         text,
         name,
+        sight.person(),
+        sight.everything,
     )
     .fetch_all(db)
     .await
@@ -115,6 +129,7 @@ impl From<CollectionRow> for Option<Collection> {
             name: row.name.parse().ok()?,
             clone_url: row.clone_url,
             mode: row.mode.parse().ok()?,
+            visibility: row.visibility.parse().ok()?,
             tags: row.tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
             updated_at: row.updated_at,
         })

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use sqlx::PgPool;
 use sqlx::types::Json;
 
+use super::Sight;
+
 /// A webhook delivery in a list.
 #[derive(Debug)]
 pub struct DeliveryRow {
@@ -90,18 +92,22 @@ pub async fn collection_of_delivery(
     .await
 }
 
-/// All workers, those that called last first.
-pub async fn workers(db: &PgPool) -> sqlx::Result<Vec<Worker>> {
+/// All workers, those that called last first, with their builds of the collections in sight.
+pub async fn workers(db: &PgPool, sight: Sight) -> sqlx::Result<Vec<Worker>> {
     let rows = sqlx::query!(
         r#"SELECT name, seen_at,
             ARRAY(
                 SELECT builds.id
                 FROM builds
+                JOIN collections ON collections.id = builds.collection_id
                 WHERE builds.worker_id = workers.id AND state = 'running'
+                    AND is_seen(collections.id, visibility, $1, $2)
                 ORDER BY builds.id
             ) AS "builds!"
         FROM workers
         ORDER BY seen_at DESC NULLS LAST, name"#,
+        sight.person(),
+        sight.everything,
     )
     .fetch_all(db)
     .await?;

@@ -1,0 +1,250 @@
+//! Stands before every route: who asks, what about, and may they?
+
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use cooperage_protocol::{CollectionName, Visibility};
+
+use super::refusal::{Asked, Refusal};
+use super::table::{self, Place, Row, Rule};
+use super::{Action, Caller, Collection, may};
+use crate::db::rights;
+use crate::error::Error;
+use crate::routes;
+use crate::state::Hub;
+
+/// Who asks about what: a handler that has one was let through.
+#[derive(Debug, Clone)]
+pub(crate) struct Visit {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// The collection that it is about, where the route's rule names one.
+    pub(crate) collection: Option<Collection>,
+}
+
+impl Visit {
+    /// The visit of somebody to no collection.
+    pub(crate) async fn of(headers: &HeaderMap, hub: &Hub) -> Result<Self, Error> {
+        let caller = Caller::of(headers, hub).await?;
+        Ok(Self {
+            caller,
+            collection: None,
+        })
+    }
+
+    /// Whether the caller may do this too, to the collection of the visit.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        let collection = self.collection.as_ref();
+        collection.is_some_and(|collection| may(&self.caller, action, collection))
+    }
+}
+
+impl FromRequestParts<Hub> for Visit {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Hub) -> Result<Self, Error> {
+        let visit = parts.extensions.get::<Self>().cloned();
+        visit.ok_or_else(|| Error::Internal(anyhow::anyhow!("a handler without a guard")))
+    }
+}
+
+/// Lets a request through to its handler when the rule of its route says so.
+///
+/// # Security
+///
+/// A route that has no rule is not served.
+pub(crate) async fn guard(
+    State(hub): State<Hub>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(path) = path else {
+        return next.run(request).await;
+    };
+    let row = match table::find(request.method(), path.as_str()) {
+        Ok(row) => row,
+        Err(methods) => return without_rule(path.as_str(), &methods),
+    };
+    if row.rule == Rule::OwnProof {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let params = Params(
+        RawPathParams::from_request_parts(&mut parts, &())
+            .await
+            .ok(),
+    );
+    let mut asked = Asked {
+        is_anonymous: false,
+        page: (parts.method == Method::GET).then(|| parts.uri.path().to_owned()),
+        scope: params.registry_scope(),
+    };
+    match admit(&hub, row, &parts.headers, &params, &mut asked).await {
+        Ok(visit) => {
+            let is_hidden = visit.is_hidden();
+            parts.extensions.insert(visit);
+            let response = next.run(Request::from_parts(parts, body)).await;
+            if is_hidden {
+                keep_private(response)
+            } else {
+                response
+            }
+        }
+        Err(refusal) => refusal.answer(&hub, row.form, &asked),
+    }
+}
+
+fn without_rule(path: &str, methods: &[&Method]) -> Response {
+    if methods.is_empty() {
+        let message = format!("{path} is in no row of server/src/rights/table.rs");
+        return Error::Internal(anyhow::anyhow!(message)).into_response();
+    }
+    let mut allowed: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        [(header::ALLOW, allowed.join(","))],
+    )
+        .into_response()
+}
+
+async fn admit(
+    hub: &Hub,
+    row: &Row,
+    headers: &HeaderMap,
+    params: &Params,
+    asked: &mut Asked,
+) -> Result<Visit, Refusal> {
+    let mut visit = Visit::of(headers, hub).await?;
+    asked.is_anonymous = visit.caller == Caller::Anonymous;
+    match row.rule {
+        Rule::Everybody | Rule::Lists | Rule::OwnProof => {}
+        Rule::Hub => hub_is_run_by(&visit.caller)?,
+        Rule::Collection(place, action) => {
+            let collection = find(hub, place, params, &visit.caller).await?;
+            visit.collection = Some(collection);
+            if !visit.may(action) {
+                return Err(refuse(&visit.caller, action));
+            }
+        }
+    }
+    Ok(visit)
+}
+
+fn hub_is_run_by(caller: &Caller) -> Result<(), Refusal> {
+    match caller {
+        Caller::Person(person) if person.runs_the_hub() => Ok(()),
+        Caller::Person(_) => Err(Refusal::Forbidden(
+            "this is for an administrator, whose token needs the scope admin",
+        )),
+        Caller::Anonymous => Err(Refusal::Anonymous),
+    }
+}
+
+fn refuse(caller: &Caller, action: Action) -> Refusal {
+    if *caller == Caller::Anonymous {
+        return Refusal::Anonymous;
+    }
+    Refusal::Forbidden(match action {
+        Action::Read => "this collection is not for you",
+        Action::Build => "this needs a builder of the collection, and a token with the scope build",
+        Action::Manage => "this needs an owner of the collection, and a token with the scope admin",
+    })
+}
+
+/// The collection that a request is about. One that the caller may not see is looked for, and
+/// missed, in the same way as one that is not there.
+async fn find(
+    hub: &Hub,
+    place: Place,
+    params: &Params,
+    caller: &Caller,
+) -> Result<Collection, Refusal> {
+    let person = caller.person().map(|person| person.id);
+    let (found, missing) = match place {
+        Place::Path | Place::Shub | Place::Container => {
+            let name = params.collection(place)?;
+            let missing = format!("there is no collection {name}");
+            (
+                rights::of_collection(&hub.db, &name, person).await?,
+                missing,
+            )
+        }
+        Place::Build => {
+            let id = params.get("id");
+            let missing = format!("there is no build {id}");
+            let Ok(id) = id.parse() else {
+                return Err(Refusal::Missing(missing));
+            };
+            (rights::of_build(&hub.db, id, person).await?, missing)
+        }
+        Place::Delivery => {
+            let id = params.get("id");
+            let missing = format!("there is no delivery {id}");
+            let Ok(id) = id.parse() else {
+                return Err(Refusal::Missing(missing));
+            };
+            (rights::of_delivery(&hub.db, id, person).await?, missing)
+        }
+    };
+    found
+        .filter(|collection| may(caller, Action::Read, collection))
+        .ok_or(Refusal::Missing(missing))
+}
+
+/// What the path of a request says.
+struct Params(Option<RawPathParams>);
+
+impl Params {
+    fn get(&self, wanted: &str) -> &str {
+        let mut params = self.0.iter().flatten();
+        let found = params.find(|(name, _)| *name == wanted);
+        found.map_or("", |(_, value)| value)
+    }
+
+    fn collection(&self, place: Place) -> Result<CollectionName, Refusal> {
+        let name = match place {
+            Place::Shub => routes::shub_collection(self.get("owner"), self.get("reference")),
+            Place::Container => routes::library_collection(self.get("container")),
+            _ => routes::parse_collection(self.get("owner"), self.get("repository")),
+        };
+        name.map_err(|error| match error {
+            Error::NotFound(what) => Refusal::Missing(what),
+            other => Refusal::Other(other),
+        })
+    }
+
+    fn registry_scope(&self) -> Option<String> {
+        let name = self.collection(Place::Path).ok()?;
+        Some(format!("repository:{name}:pull").to_lowercase())
+    }
+}
+
+impl Visit {
+    fn is_hidden(&self) -> bool {
+        let collection = self.collection.as_ref();
+        collection.is_some_and(|collection| collection.visibility != Visibility::Public)
+    }
+}
+
+/// Lets no cache that several people share keep what not everybody may see.
+fn keep_private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let kept = headers.get(header::CACHE_CONTROL);
+    if kept.is_none_or(|kept| kept != "no-store") {
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-cache"),
+        );
+    }
+    headers.append(
+        header::VARY,
+        HeaderValue::from_static("authorization, cookie"),
+    );
+    response
+}

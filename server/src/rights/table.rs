@@ -1,0 +1,258 @@
+//! What does each route need? Every route of the hub is here; one that is not is not served.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use axum::http::Method;
+
+use super::Action::{self, Build, Read};
+
+/// A route and its rule.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Its method; that of GET is HEAD's too.
+    pub(super) method: Method,
+    /// Its path as the router has it.
+    pub(super) path: &'static str,
+    /// Who is let through.
+    pub(super) rule: Rule,
+    /// How the others are told.
+    pub(super) form: Form,
+}
+
+/// Who is let through to a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Everybody: it tells of no collection.
+    Everybody,
+    /// Everybody: its handler shows only the collections that the caller sees.
+    Lists,
+    /// Who may do this to the collection that the request is about.
+    Collection(Place, Action),
+    /// An administrator, who may do this to the hub.
+    Hub,
+    /// Its handler asks for what workers and forges prove themselves with.
+    OwnProof,
+}
+
+/// Where a request says which collection it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `{owner}/{repository}`.
+    Path,
+    /// `{owner}/{reference}` of `shub://`.
+    Shub,
+    /// `{*container}` of `library://`.
+    Container,
+    /// The build `{id}`.
+    Build,
+    /// The delivery `{id}`.
+    Delivery,
+}
+
+/// Who reads the refusals of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// People, who are sent to the login.
+    Page,
+    /// Programs, by problem+json.
+    Problem,
+    /// Clients of the container library.
+    Library,
+    /// Clients of registries.
+    Registry,
+}
+
+/// The rule of a route, or which methods its path has.
+pub(super) fn find(method: &Method, path: &str) -> Result<&'static Row, Vec<&'static Method>> {
+    static BY_PATH: LazyLock<HashMap<&'static str, Vec<&'static Row>>> = LazyLock::new(|| {
+        let mut by_path = HashMap::<_, Vec<_>>::new();
+        for row in TABLE {
+            by_path.entry(row.path).or_default().push(row);
+        }
+        by_path
+    });
+    let rows = BY_PATH.get(path).map(Vec::as_slice).unwrap_or_default();
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let row = rows.iter().find(|row| row.method == method);
+    row.copied()
+        .ok_or_else(|| rows.iter().map(|row| &row.method).collect())
+}
+
+const fn on(place: Place, action: Action) -> Rule {
+    Rule::Collection(place, action)
+}
+
+const fn page(method: Method, path: &'static str, rule: Rule) -> Row {
+    Row {
+        method,
+        path,
+        rule,
+        form: Form::Page,
+    }
+}
+
+const fn api(method: Method, path: &'static str, rule: Rule) -> Row {
+    Row {
+        method,
+        path,
+        rule,
+        form: Form::Problem,
+    }
+}
+
+const fn library(path: &'static str, rule: Rule) -> Row {
+    Row {
+        method: GET,
+        path,
+        rule,
+        form: Form::Library,
+    }
+}
+
+const fn registry(path: &'static str, rule: Rule) -> Row {
+    Row {
+        method: GET,
+        path,
+        rule,
+        form: Form::Registry,
+    }
+}
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
+
+/// The usual rules, by the collection's name in the path.
+const READ: Rule = on(Place::Path, Action::Read);
+const BUILD: Rule = on(Place::Path, Action::Build);
+const MANAGE: Rule = on(Place::Path, Action::Manage);
+
+/// All routes.
+pub(super) const TABLE: &[Row] = &[
+    // --- pages
+    page(GET, "/", Rule::Lists),
+    page(GET, "/queue", Rule::Lists),
+    page(GET, "/login", Rule::Everybody),
+    page(POST, "/login", Rule::Everybody),
+    page(POST, "/logout", Rule::Everybody),
+    page(GET, "/static/{file}", Rule::Everybody),
+    page(GET, "/favicon.ico", Rule::Everybody),
+    page(GET, "/{owner}/{repository}", READ),
+    page(GET, "/{owner}/{repository}/images/{digest}", READ),
+    page(GET, "/{owner}/{repository}/tags/{tag}", READ),
+    page(GET, "/{owner}/{repository}/deliveries", READ),
+    page(GET, "/deliveries/{id}", on(Place::Delivery, Read)),
+    page(GET, "/builds/{id}", on(Place::Build, Read)),
+    page(POST, "/{owner}/{repository}/build", BUILD),
+    page(POST, "/{owner}/{repository}/remove", MANAGE),
+    page(POST, "/builds/{id}/cancel", on(Place::Build, Build)),
+    page(POST, "/deliveries/{id}/replay", on(Place::Delivery, Build)),
+    page(GET, "/{owner}/{repository}/settings", MANAGE),
+    page(POST, "/{owner}/{repository}/settings", MANAGE),
+    page(POST, "/{owner}/{repository}/settings/secret", MANAGE),
+    page(POST, "/{owner}/{repository}/settings/accounts", MANAGE),
+    page(
+        POST,
+        "/{owner}/{repository}/settings/accounts/remove",
+        MANAGE,
+    ),
+    page(POST, "/{owner}/{repository}/settings/checks", MANAGE),
+    page(GET, "/{owner}/{repository}/settings/checks/{id}", MANAGE),
+    // --- what pages and the command line follow
+    api(GET, "/builds/{id}/events", on(Place::Build, Read)),
+    api(GET, "/builds/{id}/log", on(Place::Build, Read)),
+    // --- the command line
+    api(GET, "/api/collections", Rule::Lists),
+    api(POST, "/api/collections", Rule::Hub),
+    api(PATCH, "/api/collections/{owner}/{repository}", MANAGE),
+    api(DELETE, "/api/collections/{owner}/{repository}", MANAGE),
+    api(
+        GET,
+        "/api/collections/{owner}/{repository}/credentials",
+        MANAGE,
+    ),
+    api(
+        POST,
+        "/api/collections/{owner}/{repository}/credentials",
+        MANAGE,
+    ),
+    api(
+        DELETE,
+        "/api/collections/{owner}/{repository}/credentials/{registry}",
+        MANAGE,
+    ),
+    api(POST, "/api/collections/{owner}/{repository}/builds", BUILD),
+    api(POST, "/api/collections/{owner}/{repository}/checks", MANAGE),
+    api(
+        GET,
+        "/api/collections/{owner}/{repository}/checks/{id}",
+        MANAGE,
+    ),
+    api(GET, "/api/builds", Rule::Lists),
+    api(GET, "/api/builds/{id}", on(Place::Build, Read)),
+    api(POST, "/api/builds/{id}/cancel", on(Place::Build, Build)),
+    api(GET, "/api/builds/{id}/log", on(Place::Build, Read)),
+    api(GET, "/api/workers", Rule::Hub),
+    api(POST, "/api/workers", Rule::Hub),
+    api(
+        POST,
+        "/api/deliveries/{id}/replay",
+        on(Place::Delivery, Build),
+    ),
+    // --- pulls
+    api(GET, "/{owner}/{repository}/{file}", READ),
+    api(
+        GET,
+        "/api/container/{owner}/{reference}",
+        on(Place::Shub, Read),
+    ),
+    library("/assets/config/config.prod.json", Rule::Everybody),
+    library("/version", Rule::Everybody),
+    library("/v1/images/{*container}", on(Place::Container, Read)),
+    library("/v1/imagefile/{*container}", on(Place::Container, Read)),
+    registry("/v2/", Rule::Everybody),
+    registry("/v2", Rule::Everybody),
+    registry("/v2/{owner}/{repository}/manifests/{reference}", READ),
+    registry("/v2/{owner}/{repository}/blobs/{digest}", READ),
+    registry("/v2/{owner}/{repository}/tags/list", READ),
+    // --- machines
+    api(GET, "/healthz", Rule::Everybody),
+    api(POST, "/webhooks/github", Rule::OwnProof),
+    api(POST, "/worker/claim", Rule::OwnProof),
+    api(PUT, "/worker/checks/{id}/steps", Rule::OwnProof),
+    api(
+        POST,
+        "/worker/builds/{id}/{attempt}/heartbeat",
+        Rule::OwnProof,
+    ),
+    api(
+        PUT,
+        "/worker/builds/{id}/{attempt}/log/{number}",
+        Rule::OwnProof,
+    ),
+    api(POST, "/worker/builds/{id}/{attempt}/phases", Rule::OwnProof),
+    api(
+        PUT,
+        "/worker/builds/{id}/{attempt}/diagnostics",
+        Rule::OwnProof,
+    ),
+    api(GET, "/worker/builds/{id}/{attempt}/context", Rule::OwnProof),
+    api(
+        PUT,
+        "/worker/builds/{id}/{attempt}/objects/{digest}",
+        Rule::OwnProof,
+    ),
+    api(POST, "/worker/builds/{id}/{attempt}/finish", Rule::OwnProof),
+    api(
+        POST,
+        "/worker/builds/{id}/{attempt}/release",
+        Rule::OwnProof,
+    ),
+];

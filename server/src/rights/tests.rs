@@ -1,0 +1,436 @@
+//! Does every route let through who its rule says, and nobody else?
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, get, on};
+use cooperage_protocol::{Role, Scope, UserId, Visibility};
+use sqlx::PgPool;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use super::table::{Row, Rule, TABLE};
+use super::{Action, Caller, Collection, Person, guard, may};
+use crate::db::rights;
+use crate::db::views::{self, Sight};
+use crate::tests::World;
+use crate::{auth, routes};
+
+/// What the walk over the table gives, to be read by people.
+const WALK: &str = include_str!("walk.txt");
+const REACHED: &str = "reached";
+const ABSENT: &str = "11111111-1111-1111-1111-111111111111";
+
+/// How a caller proves who they are: the columns of the walk, in order.
+const CALLERS: [&str; 22] = [
+    "-",
+    "stranger",
+    "reader",
+    "builder",
+    "owner",
+    "admin", // by session
+    "stranger:read",
+    "stranger:admin",
+    "reader:read",
+    "reader:admin",
+    "builder:read",
+    "builder:push",
+    "builder:build",
+    "builder:admin",
+    "owner:build",
+    "owner:admin",
+    "admin:read",
+    "admin:build",
+    "admin:admin",
+    "owner:expired",
+    "owner:revoked",
+    "owner:disabled",
+];
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn every_route_lets_through_whom_its_rule_says(db: PgPool) {
+    let people = People::settle(World::new(db)).await;
+    let app = people.app_of_stubs();
+
+    let mut walk = Vec::new();
+    for row in TABLE {
+        for visibility in Visibility::ALL {
+            people.show(*visibility).await;
+            let mut line = String::new();
+            for caller in CALLERS {
+                line.push(people.verdict(&app, row, caller).await);
+            }
+            let route = format!("{} {}", row.method, row.path);
+            walk.push(format!("{line} {visibility:8} {route}"));
+            if !matches!(row.rule, Rule::Collection(..)) {
+                break;
+            }
+        }
+    }
+
+    let expected: Vec<_> = WALK.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(walk, expected, "the walk gave:\n{}", walk.join("\n"));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_private_collection_is_answered_for_as_one_that_is_not_there(db: PgPool) {
+    let people = People::settle(World::new(db)).await;
+    people.show(Visibility::Private).await;
+    let app = routes::router(people.world.hub.clone());
+
+    for row in TABLE
+        .iter()
+        .filter(|row| matches!(row.rule, Rule::Collection(..)))
+    {
+        for caller in ["-", "stranger", "stranger:admin"] {
+            let of_private = people.ask(&app, row, caller, true).await;
+            let of_none = people.ask(&app, row, caller, false).await;
+            assert_eq!(of_private, of_none, "{caller}: {} {}", row.method, row.path);
+            assert!(
+                of_none.0.is_client_error() || of_none.0.is_redirection(),
+                "{of_none:?}"
+            );
+        }
+    }
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn lists_show_what_may_be_read(db: PgPool) {
+    let people = People::settle(World::new(db)).await;
+    let db = &people.world.hub.db;
+    let name = "lab/tool".parse().unwrap();
+
+    for visibility in Visibility::ALL {
+        people.show(*visibility).await;
+        for caller in [
+            None,
+            Some("stranger"),
+            Some("reader"),
+            Some("owner"),
+            Some("admin"),
+        ] {
+            let person = caller.map(|name| people.id(name));
+            let caller = person.map_or(Caller::Anonymous, |id| {
+                Caller::Person(Person {
+                    id,
+                    name: String::new(),
+                    is_admin: caller == Some("admin"),
+                    scopes: vec![Scope::Read],
+                })
+            });
+            let collection = rights::of_collection(db, &name, person)
+                .await
+                .unwrap()
+                .unwrap();
+            let may_read = may(&caller, Action::Read, &collection);
+            let sight: Sight = caller.sight();
+            let listed = views::collections(db, "", sight).await.unwrap().len() == 1;
+            let built = views::builds(db, views::Builds::All, sight, 9)
+                .await
+                .unwrap()
+                .len()
+                == 1;
+            assert_eq!(
+                (listed, built),
+                (may_read, may_read),
+                "{visibility} {caller:?}"
+            );
+        }
+    }
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn every_rule_has_a_route_and_every_route_a_rule(db: PgPool) {
+    let people = People::settle(World::new(db)).await;
+    let app = routes::router(people.world.hub.clone());
+
+    for row in TABLE {
+        people.build_again().await;
+        let (status, _, body) = people.ask(&app, row, "admin", true).await;
+        assert_ne!(
+            status,
+            StatusCode::METHOD_NOT_ALLOWED,
+            "{} {}",
+            row.method,
+            row.path
+        );
+        assert!(
+            !body.contains("nothing at this address"),
+            "{} {}",
+            row.method,
+            row.path
+        );
+    }
+    let hub = people.world.hub.clone();
+    let unruled = Router::<()>::new()
+        .route("/new", get(async || REACHED))
+        .layer(from_fn_with_state(hub, guard));
+    let request = Request::get("/new").body(Body::empty()).unwrap();
+    let answer = unruled.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[test]
+fn the_best_role_counts_and_no_scope_gives_more_than_it() {
+    let person = |is_admin, scope| {
+        Caller::Person(Person {
+            id: UserId::generate(),
+            name: String::new(),
+            is_admin,
+            scopes: vec![scope],
+        })
+    };
+    let collection = |visibility, role| Collection {
+        id: cooperage_protocol::CollectionId::generate(),
+        name: "lab/tool".to_owned(),
+        visibility,
+        role,
+    };
+    let of_reader = collection(Visibility::Private, Some(Role::Reader));
+    let of_builder = collection(Visibility::Public, Some(Role::Builder));
+
+    assert!(!may(
+        &person(false, Scope::Admin),
+        Action::Build,
+        &of_reader
+    ));
+    assert!(may(
+        &person(false, Scope::Build),
+        Action::Build,
+        &of_builder
+    ));
+    assert!(!may(
+        &person(false, Scope::Push),
+        Action::Build,
+        &of_builder
+    ));
+    assert!(!may(
+        &person(false, Scope::Admin),
+        Action::Manage,
+        &of_builder
+    ));
+    assert!(!may(
+        &person(true, Scope::Build),
+        Action::Manage,
+        &of_builder
+    ));
+    assert!(!may(&Caller::Anonymous, Action::Read, &of_reader));
+}
+
+/// A collection with a build and a delivery, somebody in each role, and all their keys.
+struct People {
+    world: World,
+    build: std::cell::Cell<Uuid>,
+    delivery: std::cell::Cell<Uuid>,
+    ids: Vec<(&'static str, UserId)>,
+}
+
+impl People {
+    async fn settle(world: World) -> Self {
+        let mut ids = Vec::new();
+        for name in ["stranger", "reader", "builder", "owner", "admin"] {
+            ids.push((name, UserId::generate()));
+        }
+        let people = Self {
+            world,
+            build: Uuid::nil().into(),
+            delivery: Uuid::nil().into(),
+            ids,
+        };
+        people
+            .run("ALTER TABLE users ALTER COLUMN id SET DEFAULT gen_random_uuid()")
+            .await;
+        for (name, id) in &people.ids {
+            let is_admin = *name == "admin";
+            people
+                .run(&format!(
+                    "INSERT INTO users (id, name, is_admin) VALUES ('{id}', '{name}', {is_admin})"
+                ))
+                .await;
+            people.give_session(name, *id).await;
+            for scope in Scope::ALL {
+                people
+                    .give_token(name, *id, scope.as_str(), scope.as_str())
+                    .await;
+            }
+        }
+        people.spoil_tokens().await;
+        people.build_again().await;
+        people
+    }
+
+    async fn give_session(&self, name: &str, id: UserId) {
+        let hash = auth::hash_token(name);
+        crate::db::sessions::begin(&self.world.hub.db, id, &hash, 1)
+            .await
+            .unwrap();
+    }
+
+    async fn give_token(&self, name: &str, id: UserId, label: &str, scope: &str) {
+        let hash = hex::encode(auth::hash_token(&format!("{name}:{label}")));
+        self.run(&format!("INSERT INTO api_tokens (token_hash, user_id, name, scopes) VALUES ('\\x{hash}', '{id}', '{label}', '{{{scope}}}')")).await;
+    }
+
+    async fn spoil_tokens(&self) {
+        let owner = self.id("owner");
+        self.give_token("owner", owner, "expired", "admin").await;
+        self.run(
+            "UPDATE api_tokens SET expires_at = now() - interval '1 second' WHERE name = 'expired'",
+        )
+        .await;
+        self.give_token("owner", owner, "revoked", "admin").await;
+        self.run("DELETE FROM api_tokens WHERE name = 'revoked'")
+            .await;
+        let disabled = UserId::generate();
+        self.run(&format!(
+            "INSERT INTO users (id, name, disabled_at) VALUES ('{disabled}', 'disabled', now())"
+        ))
+        .await;
+        self.give_token("owner", disabled, "disabled", "admin")
+            .await;
+    }
+
+    /// Makes the collection when it is not there; the owner has their role by a team.
+    async fn build_again(&self) {
+        self.run("DELETE FROM collections").await;
+        self.world.connect("lab/tool", "/srv/tool").await;
+        let build = self.world.enqueue("Singularity").await;
+        self.build.set(build.0);
+        let delivery = Uuid::now_v7();
+        self.run(&format!("INSERT INTO deliveries (id, collection_id, forge, forge_id, event, payload, content_type, state, verdict, processed_at) SELECT '{delivery}', id, 'github', '1', 'push', '', '', 'done', 'built', now() FROM collections")).await;
+        self.delivery.set(delivery);
+        self.run("DELETE FROM teams").await;
+        self.run("INSERT INTO teams (id, name) VALUES (gen_random_uuid(), 'owners')")
+            .await;
+        self.run("INSERT INTO team_members SELECT teams.id, users.id FROM teams, users WHERE users.name = 'owner'").await;
+        self.run("INSERT INTO collection_members (collection_id, team_id, role) SELECT collections.id, teams.id, 'owner' FROM collections, teams").await;
+        self.run("INSERT INTO collection_members (collection_id, user_id, role) SELECT collections.id, users.id, CASE users.name WHEN 'builder' THEN 'builder' ELSE 'reader' END::collection_role FROM collections, users WHERE users.name IN ('reader', 'builder', 'owner', 'disabled')").await;
+    }
+
+    async fn show(&self, visibility: Visibility) {
+        self.run(&format!(
+            "UPDATE collections SET visibility = '{visibility}'"
+        ))
+        .await;
+    }
+
+    async fn run(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::query(sql).execute(&self.world.hub.db).await.unwrap();
+    }
+
+    fn id(&self, name: &str) -> UserId {
+        self.ids.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// All routes of the table, whose handlers change nothing.
+    fn app_of_stubs(&self) -> Router {
+        let mut app = Router::<()>::new();
+        for row in TABLE {
+            let method = MethodFilter::try_from(row.method.clone()).unwrap();
+            app = app.route(row.path, on(method, async || REACHED));
+        }
+        app.layer(from_fn_with_state(self.world.hub.clone(), guard))
+    }
+
+    /// `x` through, `.` as if it were not there, `?` who are you, `!` you may not.
+    async fn verdict(&self, app: &Router, row: &Row, caller: &str) -> char {
+        let (status, headers, body) = self.ask(app, row, caller, true).await;
+        match status {
+            StatusCode::OK if body == REACHED => 'x',
+            StatusCode::NOT_FOUND => '.',
+            StatusCode::UNAUTHORIZED => '?',
+            StatusCode::SEE_OTHER if headers.contains("/login") => '?',
+            StatusCode::FORBIDDEN => '!',
+            status => panic!("{caller}: {} {} gave {status} {body}", row.method, row.path),
+        }
+    }
+
+    async fn ask(
+        &self,
+        app: &Router,
+        row: &Row,
+        caller: &str,
+        exists: bool,
+    ) -> (StatusCode, String, String) {
+        let mut request = Request::builder()
+            .method(row.method.clone())
+            .uri(self.path(row, exists));
+        request = match caller {
+            "-" => request,
+            token if token.contains(':') => {
+                request.header("authorization", format!("Bearer {token}"))
+            }
+            session => request.header("cookie", format!("{}={session}", auth::SESSION_COOKIE)),
+        };
+        let request = request.body(Body::empty()).unwrap();
+        let answer = app.clone().oneshot(request).await.unwrap();
+        let status = answer.status();
+        let told = |text: String| {
+            // What the caller said themselves is no secret.
+            let (build, delivery) = (
+                self.build.get().to_string(),
+                self.delivery.get().to_string(),
+            );
+            text.replace(&build, ABSENT)
+                .replace(&delivery, ABSENT)
+                .replace("lab/none", "lab/tool")
+        };
+        let headers = told(format!("{:?}", answer.headers()));
+        let is_endless = headers.contains("event-stream");
+        let bytes = if is_endless {
+            Vec::new()
+        } else {
+            to_bytes(answer.into_body(), 1 << 20)
+                .await
+                .unwrap()
+                .to_vec()
+        };
+        (
+            status,
+            headers,
+            told(String::from_utf8_lossy(&bytes).into_owned()),
+        )
+    }
+
+    /// A path of the row that is about the collection, or about one that is not there.
+    fn path(&self, row: &Row, exists: bool) -> String {
+        let name = if exists { "tool" } else { "none" };
+        let absent = ABSENT.parse().unwrap();
+        let id = match row.path.contains("deliveries") {
+            _ if !exists => absent,
+            true => self.delivery.get(),
+            false => self.build.get(),
+        };
+        row.path
+            .replace("{owner}", "lab")
+            .replace("{repository}", name)
+            .replace("{id}", &id.to_string())
+            .replace(
+                "{reference}",
+                if row.path.contains("/manifests/") {
+                    "latest"
+                } else {
+                    name
+                },
+            )
+            .replace("{*container}", &format!("lab/{name}/{name}:latest"))
+            .replace("{file}", "latest.sif")
+            .replace("{digest}", &cooperage_protocol::Digest::of(b"").to_string())
+            .replace("{tag}", "latest")
+            .replace("{registry}", "localhost:5000")
+            .replace("{attempt}", "1")
+            .replace("{number}", "1")
+    }
+}
+
+/// The methods of the table are those that routers know.
+#[test]
+fn the_table_has_each_route_once() {
+    let mut seen: Vec<(&Method, &str)> = TABLE.iter().map(|row| (&row.method, row.path)).collect();
+    seen.sort_by_key(|(method, path)| (*path, method.as_str()));
+    for pair in seen.windows(2) {
+        assert_ne!(pair[0], pair[1]);
+    }
+}
