@@ -10,9 +10,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use cooperage_image::oci::Registries;
-use cooperage_image::sandbox::{Identity, Network};
-use cooperage_image::{Cancel, Engine, Settings};
 use cooperage_protocol::admin::{AddedCollection, Build, NewCollection};
 use cooperage_protocol::{BuildState, CollectionName, Mode};
 use reqwest::Method;
@@ -153,7 +150,7 @@ fn show_image(hub: &Hub, folder: &Path, public: &str, build: &Build) -> anyhow::
     }
     let file = folder.join(format!("hello_{tag}.sif"));
     download(hub, &format!("/{collection}/{tag}.sif"), &file)?;
-    run_image(&file, folder)
+    run_image(&file)
 }
 
 /// `shub://` has no place for a port.
@@ -181,47 +178,17 @@ fn download(hub: &Hub, path: &str, file: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("writing {}", file.display()))
 }
 
-/// Runs the image as its users would, or by the engine where they have no runtime.
-fn run_image(image: &Path, folder: &Path) -> anyhow::Result<()> {
-    let Some(runtime) = find_runtime() else {
-        step(&format!(
-            "running {} by cooperage itself, as neither apptainer nor singularity is installed",
-            image.display()
-        ));
-        return run_by_engine(image, folder);
-    };
-    step(&format!("{} run {}", runtime.display(), image.display()));
-    let status = Command::new(&runtime).arg("run").arg(image).status();
-    let status = status.with_context(|| format!("running {}", runtime.display()))?;
-    ensure!(
-        status.success(),
-        "{} run ended with {status}",
-        runtime.display()
+/// Runs the image as its users would, or by ourselves where they have no runtime.
+fn run_image(image: &Path) -> anyhow::Result<()> {
+    let (shown, runtime) = find_runtime().map_or_else(
+        || ("cooperage".into(), PathBuf::from("/proc/self/exe")),
+        |runtime| (runtime.display().to_string(), runtime),
     );
+    step(&format!("{shown} run {}", image.display()));
+    let status = Command::new(&runtime).arg("run").arg(image).status();
+    let status = status.with_context(|| format!("running {shown}"))?;
+    ensure!(status.success(), "{shown} run ended with {status}");
     Ok(())
-}
-
-fn run_by_engine(image: &Path, folder: &Path) -> anyhow::Result<()> {
-    let engine = Engine::new(Settings {
-        cache: folder.join("cache"),
-        scratch: folder.join("scratch"),
-        registries: Registries::default(),
-        sources: cooperage_image::Sources::default(),
-        identity: Identity::default(),
-        network: Network::default(),
-        environment: config::environment(),
-    });
-    let mut out = std::io::stdout();
-    let mut written = Ok(());
-    let mut output = |bytes: &[u8]| {
-        if written.is_ok() {
-            written = out.write_all(bytes);
-        }
-    };
-    engine
-        .run_image(image, &[], &mut output, &Cancel::default())
-        .with_context(|| format!("running {}", image.display()))?;
-    written.context("writing what the image says")
 }
 
 fn find_runtime() -> Option<PathBuf> {

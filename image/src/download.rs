@@ -1,5 +1,7 @@
 //! A file from the web, going on where a connection broke, in this run or in an earlier one.
 
+mod state;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use url::Url;
 
 use crate::engine::{Cancel, Event, Progress};
 use crate::error::Error;
+
+pub(crate) use state::state;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the head of an answer, and for every piece of its body.
@@ -166,10 +170,7 @@ impl Download<'_> {
             return Ok(Outcome::Broken(format!("the server answers {status}")));
         }
         if !status.is_success() {
-            return Err(Error::Base {
-                message: format!("{}: the server answers {status}", self.url),
-                help: Some("check the address, and whether it asks for an account".to_owned()),
-            });
+            return Err(refused(self.url, status));
         }
         self.take(response)
     }
@@ -271,6 +272,13 @@ fn sha256_in(value: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD
         .decode(base64)
         .ok()
+}
+
+fn refused(url: &Url, status: StatusCode) -> Error {
+    Error::Base {
+        message: format!("{url}: the server answers {status}"),
+        help: Some("check the address, and whether it asks for an account".to_owned()),
+    }
 }
 
 /// The innermost cause says most.

@@ -1,6 +1,8 @@
 //! Images that are fetched as they are, not built.
 
-use std::fs::File;
+mod state;
+
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -40,11 +42,11 @@ impl Engine {
             Bootstrap::Shub { from } => {
                 let place = request.output.path();
                 let image = base::download_shub(downloads, from, folder_of(place))?;
-                return put(image.file.path(), place);
+                return self.put(image.file.path(), place);
             }
             _ => return self.build(request, events, cancel).map(drop),
         };
-        put(&image, request.output.path())
+        self.put(&image, request.output.path())
     }
 
     /// Fetches an image from the web and puts it at `place` when it is complete.
@@ -62,6 +64,17 @@ impl Engine {
         new.finish()?;
         image.remove()
     }
+
+    /// Within the cache nobody changes a file, so that one may have two names.
+    fn put(&self, image: &Path, place: &Path) -> Result<(), Error> {
+        if place.starts_with(&self.settings.cache) && fs::hard_link(image, place).is_ok() {
+            return Ok(());
+        }
+        let mut file = File::open(image).map_err(Error::io("opening", image))?;
+        let mut new = Replacement::of(place)?;
+        io::copy(&mut file, new.file()).map_err(Error::io("writing", place))?;
+        new.finish()
+    }
 }
 
 /// What is downloaded is as large as the image, so it goes where that has to have room.
@@ -70,11 +83,4 @@ fn folder_of(place: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
-}
-
-fn put(image: &Path, place: &Path) -> Result<(), Error> {
-    let mut file = File::open(image).map_err(Error::io("opening", image))?;
-    let mut new = Replacement::of(place)?;
-    io::copy(&mut file, new.file()).map_err(Error::io("writing", place))?;
-    new.finish()
 }

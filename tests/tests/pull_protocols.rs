@@ -54,6 +54,7 @@ fn an_image_is_the_same_by_every_protocol_and_a_base_for_others() -> anyhow::Res
     );
     apptainer(hub.folder(), &["pull", "digest.sif", &by_digest])?.success()?;
     assert_absent_tags_are_told(&hub)?;
+    assert_a_second_start_fetches_nothing(&hub)?;
     assert_others_build_on_it(&hub)
 }
 
@@ -93,6 +94,18 @@ fn assert_absent_tags_are_told(hub: &Hub) -> anyhow::Result<()> {
             found.is_some_and(|found| found.contains(word)),
             "{path}: {told}"
         );
+    }
+    Ok(())
+}
+
+/// The image is run by its address; the second time the hub is only asked whether it changed.
+fn assert_a_second_start_fetches_nothing(hub: &Hub) -> anyhow::Result<()> {
+    for (_, address) in addresses("v1") {
+        let exec = ["exec", &address, "cat", "/made.txt"];
+        let said = ours(hub, &exec)?;
+        assert!(said.starts_with("made by the hub\n"), "{said}");
+        assert!(said.contains("fetching"), "{said}");
+        assert_eq!(ours(hub, &exec)?, "made by the hub\n", "{address}");
     }
     Ok(())
 }

@@ -486,6 +486,54 @@ fn a_program_is_the_callers_own_process() -> anyhow::Result<()> {
 
 #[test]
 #[ignore = "needs the world that tests/run sets up"]
+fn a_program_has_the_callers_files_and_the_hold_on_its_tree_alone() -> anyhow::Result<()> {
+    let world = Settings::from_environment()?;
+    let folder = tempfile::tempdir()?;
+    let here = folder.path();
+    prepare(&world, here)?;
+    let only_ours = "for file in /proc/self/fd/*; do \
+         case ${file##*/} in [012]) ;; *) eval \"exec ${file##*/}>&-\" ;; esac; done; exec \"$@\"";
+    let list = "for file in /proc/$$/fd/*; do echo \"${file##*/}\"; done";
+
+    for user in [None, world.user.as_deref()] {
+        let cache = here.join(format!("cache-{}", user.unwrap_or("root")));
+        for (options, expected) in [("--unsquash", "0 1 2 250"), ("--containall", "0 1 2 250")] {
+            let words = ["exec", options, "image.sif", "sh", "-c", list];
+            let ours = command_as(&world, user, &cache, &words);
+            let mut closed = Command::new("bash");
+            closed.args(["-c", only_ours, "bash"]);
+            closed.arg(ours.get_program()).args(ours.get_args());
+            let open = process::run(closed.current_dir(here), LONGEST)?.success()?;
+            // The shell reads that folder while it lists it.
+            let open = open.split_whitespace().filter(|file| *file != "3");
+            let open = open.collect::<Vec<_>>().join(" ");
+            assert_eq!(open, expected, "{user:?} {options}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
+fn a_shell_on_a_terminal_has_jobs_and_hears_of_its_size() -> anyhow::Result<()> {
+    let world = Settings::from_environment()?;
+    let folder = tempfile::tempdir()?;
+    let here = folder.path();
+    prepare(&world, here)?;
+    for options in ["", "--containall"] {
+        let mut terminal = Command::new(cooperage_tests::settings::tool("terminal"));
+        terminal
+            .arg(&world.cooperage)
+            .arg("shell")
+            .args(options.split_whitespace());
+        let said = process::run(terminal.arg("image.sif").current_dir(here), LONGEST)?;
+        assert!(said.status.success(), "{options}: {said:?}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the world that tests/run sets up"]
 fn an_image_that_changed_is_unpacked_again() -> anyhow::Result<()> {
     let world = Settings::from_environment()?;
     let folder = tempfile::tempdir()?;

@@ -6,7 +6,7 @@ use std::fs::File;
 
 use secrecy::ExposeSecret;
 
-use super::{Base, Bootstrapper};
+use super::{Base, Bootstrapper, Downloads};
 use crate::definition::{Account, Docker};
 use crate::engine::Request;
 use crate::error::Error;
@@ -67,6 +67,14 @@ pub(crate) fn fetch(
         most_bytes: bootstrapper.request.limits.disk,
     };
     oci::fetch(&wanted, bootstrapper.events, bootstrapper.cancel)
+}
+
+/// The digest of the manifest that the registry has now.
+pub(crate) fn state(downloads: Downloads<'_>, docker: &Docker) -> Result<String, Error> {
+    let (registry, namespace) = (docker.registry.as_deref(), docker.namespace.as_deref());
+    let reference = reference(&docker.from, registry, namespace)?;
+    let accounts = accounts(downloads.request, docker.account.as_ref());
+    downloads.state_in_registry(&reference, &accounts)
 }
 
 /// What `From` with the headers beside it names.

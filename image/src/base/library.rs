@@ -87,6 +87,15 @@ pub(crate) fn download(downloads: Downloads<'_>, library: &Library) -> Result<Do
     })
 }
 
+/// The hash of the image that the library has now.
+pub(crate) fn state(downloads: Downloads<'_>, library: &Library) -> Result<String, Error> {
+    let reference = Reference::parse(&library.from)?;
+    let mut downloader = Downloader::new(downloads.cancel)?;
+    let server = server(downloads, library, &reference, &mut downloader)?;
+    let architecture = downloads.platform().architecture().to_owned();
+    find(&downloader, &server, &reference.name, &architecture).map(|image| image.hash)
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Reference {
     host: Option<String>,

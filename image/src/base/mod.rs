@@ -30,13 +30,13 @@ use crate::engine::{Cancel, Event, Request, Settings};
 use crate::error::Error;
 use crate::inside::{Reply, Task};
 use crate::metadata::{BaseKind, OciConfig};
-use crate::oci::Platform;
+use crate::oci::{self, Accounts, Fetch, Platform, Reference};
 use crate::sandbox::{Streams, Workspace};
 
-pub(crate) use self::library::download as download_library;
-pub(crate) use self::oras::download as download_oras;
-pub(crate) use self::shub::download as download_shub;
-pub(crate) use docker::{base as docker_base, fetch as fetch_docker};
+pub(crate) use self::library::{download as download_library, state as state_of_library};
+pub(crate) use self::oras::{download as download_oras, state as state_of_oras};
+pub(crate) use self::shub::{download as download_shub, state as state_of_shub};
+pub(crate) use docker::{base as docker_base, fetch as fetch_docker, state as state_of_docker};
 pub(crate) use folder::read_as_tar as read_folder;
 pub(crate) use image_file::{Kind, find_tree, read_tree};
 pub(crate) use localimage::{copy as copy_folder, image_base, unpack as unpack_image};
@@ -98,6 +98,34 @@ impl Downloads<'_> {
         } else {
             "https"
         }
+    }
+
+    /// Asks a registry for something.
+    fn of_registry<T>(
+        &self,
+        reference: &Reference,
+        accounts: &Accounts,
+        ask: impl FnOnce(&Fetch<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        ask(&Fetch {
+            reference,
+            platform: &self.platform(),
+            registries: &self.settings.registries,
+            accounts,
+            cache: &self.settings.cache,
+            most_bytes: self.request.limits.disk,
+        })
+    }
+
+    /// The digest of the manifest that a registry has now.
+    fn state_in_registry(
+        &self,
+        reference: &Reference,
+        accounts: &Accounts,
+    ) -> Result<String, Error> {
+        self.of_registry(reference, accounts, |wanted| {
+            oci::resolve(wanted, self.events, self.cancel).map(|digest| digest.to_string())
+        })
     }
 
     /// The machine that the image is for.

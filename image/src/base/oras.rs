@@ -9,7 +9,7 @@ use super::localimage::{image_base, unpack};
 use super::{Base, Bootstrapper, Downloads, signed};
 use crate::definition::Oras;
 use crate::error::Error;
-use crate::oci::{self, Fetch, FetchedSif};
+use crate::oci::{self, FetchedSif};
 
 /// Fetches the image and unpacks its root file system.
 pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, oras: &Oras) -> Result<Base, Error> {
@@ -29,13 +29,15 @@ pub(super) fn bootstrap(bootstrapper: &mut Bootstrapper<'_>, oras: &Oras) -> Res
 pub(crate) fn download(downloads: Downloads<'_>, oras: &Oras) -> Result<FetchedSif, Error> {
     let reference = reference(&oras.from, None, None)?;
     downloads.say(&format!("fetching oras://{reference}"));
-    let wanted = Fetch {
-        reference: &reference,
-        platform: &downloads.platform(),
-        registries: &downloads.settings.registries,
-        accounts: &accounts(downloads.request, oras.account.as_ref()),
-        cache: &downloads.settings.cache,
-        most_bytes: downloads.request.limits.disk,
-    };
-    oci::fetch_sif(&wanted, downloads.events, downloads.cancel)
+    let accounts = accounts(downloads.request, oras.account.as_ref());
+    downloads.of_registry(&reference, &accounts, |wanted| {
+        oci::fetch_sif(wanted, downloads.events, downloads.cancel)
+    })
+}
+
+/// The digest of the manifest that the registry has now.
+pub(crate) fn state(downloads: Downloads<'_>, oras: &Oras) -> Result<String, Error> {
+    let reference = reference(&oras.from, None, None)?;
+    let accounts = accounts(downloads.request, oras.account.as_ref());
+    downloads.state_in_registry(&reference, &accounts)
 }

@@ -74,6 +74,17 @@ pub(crate) fn download(
     Ok(Downloaded { file, name, md5 })
 }
 
+/// What the hub calls the state of the image that it has now; nothing from a hub that has no word
+/// for it.
+pub(crate) fn state(downloads: Downloads<'_>, from: &str) -> Result<Option<String>, Error> {
+    let reference = Reference::parse(from, downloads.settings.sources.hub.as_deref())?;
+    let name = format!("shub://{}/{}", reference.host, reference.image);
+    let downloader = Downloader::new(downloads.cancel)?;
+    let scheme = downloads.scheme(&reference.host);
+    let (_, version) = manifest(&downloader, &reference, scheme, &name)?;
+    Ok(Some(version).filter(|version| !version.is_empty()))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Reference {
     host: String,

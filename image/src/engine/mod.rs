@@ -8,7 +8,6 @@ mod finish;
 mod image;
 mod parts;
 mod request;
-mod run;
 mod spec;
 mod stage;
 mod stages;

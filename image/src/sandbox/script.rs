@@ -37,8 +37,6 @@ pub enum Section {
     Test,
     /// Like `Test`, with a layer over the root file system that takes what is written.
     TestWritable,
-    /// Like `Test`: what an image does when it is run.
-    Runscript,
 }
 
 /// A script and its surroundings.
@@ -107,7 +105,6 @@ impl Section {
             Self::Setup => "setup",
             Self::Post => "post",
             Self::Test | Self::TestWritable => "test",
-            Self::Runscript => "runscript",
         })
     }
 
@@ -117,9 +114,7 @@ impl Section {
             Self::Pre => Some("/run/cooperage/pre"),
             Self::Setup => Some("/run/cooperage/setup"),
             Self::Post => Some("/.post.script"),
-            Self::Bootstrap | Self::Unpack | Self::Test | Self::TestWritable | Self::Runscript => {
-                None
-            }
+            Self::Bootstrap | Self::Unpack | Self::Test | Self::TestWritable => None,
         }
     }
 
@@ -140,7 +135,7 @@ impl Section {
     }
 
     pub(super) fn is_read_only(self) -> bool {
-        matches!(self, Self::Test | Self::Runscript)
+        self == Self::Test
     }
 
     pub(super) fn mounts(self) -> bool {

@@ -11,7 +11,6 @@ mod files;
 mod limits;
 mod machine;
 mod requests;
-mod run;
 mod scripts;
 mod squashfs;
 mod stages;
@@ -31,7 +30,6 @@ fn main() -> ExitCode {
         files::CASES,
         squashfs::CASES,
         debian::CASES,
-        run::CASES,
         stages::CASES,
         requests::CASES,
     ];
