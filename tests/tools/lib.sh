@@ -15,7 +15,7 @@ timings=()
 
 compiler=(gcc libc6-dev make pkg-config)
 packages=(
-    "${compiler[@]}" git curl ca-certificates python3 jq zstd openssl procps
+    "${compiler[@]}" g++ git curl ca-certificates python3 jq zstd openssl procps
     postgresql-15 uidmap mmdebstrap debian-archive-keyring squashfs-tools squashfuse fuse3
     docker-registry busybox-static libcap2-bin e2fsprogs dnf rpm createrepo-c zypper
     pacman-package-manager makepkg libarchive-tools skopeo chromium chromium-driver
@@ -46,7 +46,10 @@ check() {
     if "$@"; then passed=$((passed + 1)); else fail "$name"; fi
 }
 
-check_formatting() { check 'cargo fmt' cargo fmt --all --check; }
+check_formatting() {
+    check 'cargo fmt' cargo fmt --all --check
+    check 'cargo fmt of the fuzz targets' cargo fmt --manifest-path image/fuzz/Cargo.toml --check
+}
 
 check_lints() {
     check 'cargo clippy' cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
@@ -83,6 +86,40 @@ start_postgres() {
 }
 
 run_unit_tests() { run_cargo_tests --workspace; }
+
+# ------------------------------------------------------------------ fuzz targets
+
+# Searches for input that the engine cannot take, with libFuzzer and stable Rust: so many seconds for
+# all targets together. What is compiled with instrumentation has a target folder of its own.
+run_fuzz_targets() {
+    local seconds=${1:-60} targets=(definition ext3 sif squashfs) target
+    local programs=$CARGO_TARGET_DIR/fuzz/$(rustc --print host-tuple)/release
+    (cd "$root/image/fuzz" && cargo build --quiet --release --target-dir "$CARGO_TARGET_DIR/fuzz") ||
+        return 1
+    for target in "${targets[@]}"; do
+        check "fuzz target $target" fuzz "$programs" "$target" $((seconds / ${#targets[@]} + 1))
+    done
+}
+
+# Runs one target from its seeds, which stay as they are. An input that is found is kept and printed.
+fuzz() {
+    local programs=$1 target=$2 seconds=$3 fuzz=$root/image/fuzz options=()
+    local found=$programs/found/$target input
+    rm -rf "$found"
+    install -d "$state/fuzz/$target" "$found"
+    [ ! -e "$fuzz/$target.dict" ] || options+=(-dict="$fuzz/$target.dict")
+    if "$programs/$target" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 \
+        -artifact_prefix="$found/" "${options[@]}" "$state/fuzz/$target" "$fuzz/corpus/$target" \
+        >"$state/fuzz/$target.log" 2>&1; then
+        grep -a '^Done ' "$state/fuzz/$target.log"
+        return
+    fi
+    grep -av '^#' "$state/fuzz/$target.log" | tail -60
+    for input in "$found"/*; do
+        [ ! -e "$input" ] || { printf '%s\n' "$input"; gzip -9c "$input" | base64; }
+    done
+    return 1
+}
 
 # ------------------------------------------------------------------ stories
 
