@@ -24,6 +24,7 @@ pub mod inspect;
 pub mod layer;
 pub mod metadata;
 pub mod oci;
+pub mod pack;
 mod pull;
 pub mod replace;
 mod rooted;
@@ -33,8 +34,8 @@ pub mod sif;
 pub mod squashfs;
 
 pub use engine::{
-    BuiltImage, Cancel, Context, Engine, Event, Facts, ImageFile, Limits, Output, Part, Parts,
-    Permissions, Phase, Progress, Request, Settings, Sources, Test, definition_of_image,
+    BuiltImage, Cancel, Context, Engine, Event, Facts, Hold, ImageFile, Limits, Output, Part,
+    Parts, Permissions, Phase, Progress, Request, Settings, Sources, Test, definition_of_image,
     definition_of_uri,
 };
 pub use error::{Error, FailureKind};

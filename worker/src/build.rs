@@ -220,10 +220,21 @@ impl Making<'_> {
             let failure = Failure::new(FailureKind::Internal, "engine made no file");
             return Err(failed(failure));
         };
-        let digest = Digest::from_bytes(file.sha256);
+        let size = file.layout.size();
+        let hashing = tokio::task::spawn_blocking(move || file.layout.digests());
+        let digests = match self.unless_stopped(hashing).await? {
+            Ok(digests) => digests.map_err(|error| failed(outcome::of_engine(&error)))?,
+            Err(error) => {
+                return Err(failed(Failure::new(
+                    FailureKind::Internal,
+                    error.to_string(),
+                )));
+            }
+        };
+        let digest = Digest::from_bytes(digests.sha256);
         let upload = self.attempt.upload(&image.path, digest);
         match self.unless_stopped(upload).await? {
-            Ok(()) => Ok(outcome::finished(file, image.facts)),
+            Ok(()) => Ok(outcome::finished(size, digests, image.facts)),
             Err(AttemptError::Lost) => Err(Unfinished::Stopped),
             Err(error) => Err(failed(outcome::of_call(&error))),
         }

@@ -1,6 +1,7 @@
 //! How the engine's results and errors are told to the hub.
 
-use cooperage_image::{Error, Facts, FailureKind as EngineKind, ImageFile, definition};
+use cooperage_image::pack::Digests;
+use cooperage_image::{Error, Facts, FailureKind as EngineKind, definition};
 use cooperage_protocol::image::{Base, ImageFacts, Layout};
 use cooperage_protocol::worker::FinishedImage;
 use cooperage_protocol::{Diagnostic, Digest, Failure, FailureKind, Severity};
@@ -9,12 +10,12 @@ use crate::attempt::AttemptError;
 use crate::context::ContextError;
 
 /// The image as one object.
-pub(crate) fn finished(file: ImageFile, told: Facts) -> FinishedImage {
-    let digest = Digest::from_bytes(file.sha256);
+pub(crate) fn finished(size: u64, digests: Digests, told: Facts) -> FinishedImage {
+    let digest = Digest::from_bytes(digests.sha256);
     FinishedImage {
         digest,
-        md5: hex::encode(file.md5),
-        layout: Layout::of_one_object(digest, file.size),
+        md5: hex::encode(digests.md5),
+        layout: Layout::of_one_object(digest, size),
         facts: facts(told),
     }
 }

@@ -11,9 +11,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cooperage_image::oci::Registries;
+use cooperage_image::pack::{Extent, Layout, Object, ObjectBytes};
 use cooperage_image::sandbox::{Identity, Network};
 use cooperage_image::{
-    BuiltImage, Cancel, Error as EngineError, Event, Facts, ImageFile, Phase, Request, definition,
+    BuiltImage, Cancel, Error as EngineError, Event, Facts, Hold, ImageFile, Phase, Request,
+    definition,
 };
 use cooperage_protocol::check::{Step, Subject, Verdict};
 use cooperage_protocol::worker::{
@@ -268,13 +270,25 @@ fn quick_build() -> Arc<Build> {
 fn write_image(path: &Path) -> BuiltImage {
     let content = vec![7; 300_000];
     std::fs::write(path, &content).unwrap();
-    let digest = hex::decode(Digest::of(&content).hex()).unwrap();
+    let sha256 = hex::decode(Digest::of(&content).hex()).unwrap();
+    let sha256 = sha256.try_into().unwrap();
+    let size = content.len() as u64;
     BuiltImage {
         path: path.to_owned(),
         file: Some(ImageFile {
-            size: content.len() as u64,
-            sha256: digest.try_into().unwrap(),
-            md5: [1; 16],
+            layout: Layout {
+                extents: vec![Extent {
+                    object: sha256,
+                    offset: 0,
+                    length: size,
+                }],
+                objects: vec![Object {
+                    sha256,
+                    size,
+                    bytes: ObjectBytes::File(path.to_owned()),
+                }],
+            },
+            hold: Hold::default(),
         }),
         facts: Facts::default(),
     }

@@ -145,11 +145,10 @@ pub(crate) fn cancel_on_signals(cancel: &Cancel) -> anyhow::Result<()> {
 
 fn summary(image: &BuiltImage) -> String {
     let path = image.path.display();
-    let Some(file) = image.file else {
-        return format!("{path}\n");
-    };
-    let digest = cooperage_protocol::Digest::from_bytes(file.sha256);
-    format!("{path}: {}, {digest}\n", output::size(file.size))
+    match &image.file {
+        Some(file) => format!("{path}: {}\n", output::size(file.layout.size())),
+        None => format!("{path}\n"),
+    }
 }
 
 /// Says why there is no image; what is wrong in the definition with the line concerned.

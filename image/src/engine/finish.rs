@@ -2,20 +2,19 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::event::Phase;
-use super::image::{BuiltImage, Facts, ImageFile};
+use super::image::{BuiltImage, Facts, Hold, ImageFile};
 use super::request::{Output, Request};
 use super::stage::StageBuild;
 use super::unfold;
 use crate::classic::{Content, Target};
 use crate::error::Error;
-use crate::sif::{self, SifContents};
-use crate::squashfs;
+use crate::pack::{self, Layout, Pack};
 
 /// Makes sure that nothing is overwritten that the caller does not want to be.
 pub(super) fn refuse_existing(request: &Request) -> Result<(), Error> {
@@ -54,12 +53,12 @@ fn is_stream(found: &fs::Metadata) -> bool {
 
 impl StageBuild<'_> {
     /// Makes the image and puts it in its place.
-    pub(super) fn finish(self) -> Result<BuiltImage, Error> {
+    pub(super) fn finish(self, held: File) -> Result<BuiltImage, Error> {
         self.enter(Phase::Pack)?;
         let definition = self.order.definition.redacted();
         let output = &self.order.request.output;
         let file = match output {
-            Output::Sif(path) => Some(self.write_sif(path, &definition)?),
+            Output::Sif(path) => Some(self.write_sif(path, &definition, held)?),
             Output::Sandbox(folder) | Output::Update(folder) => {
                 self.unfold(folder)?;
                 None
@@ -87,64 +86,41 @@ impl StageBuild<'_> {
         }
     }
 
-    fn write_sif(&self, path: &Path, definition: &str) -> Result<ImageFile, Error> {
-        let tree = self.pack()?;
+    fn write_sif(&self, path: &Path, definition: &str, held: File) -> Result<ImageFile, Error> {
+        let packs = self.packs()?;
+        let latest = self.order.request.epoch.map(clamp);
+        let files = pack::assemble(&packs, self.order.request.packing, latest)?;
+        let layout = self.wrap(files, &packs, definition)?;
+        if fs::metadata(path).is_ok_and(|found| is_stream(&found)) {
+            write_to_stream(path, &layout)?;
+        } else {
+            write_beside(path, &layout)?;
+        }
+        Ok(ImageFile {
+            layout,
+            hold: Hold::of(held, packs),
+        })
+    }
+
+    fn wrap(
+        &self,
+        files: pack::FileSystem,
+        packs: &[Pack],
+        definition: &str,
+    ) -> Result<Layout, Error> {
         let config = self.base.config.as_ref().or(self.base.inherited.as_ref());
         let config = config.map(serde_json::to_vec).transpose();
         let config = config.map_err(|error| Error::Internal(error.to_string()))?;
         let inspect = self.facts.inspect_json.as_bytes();
         let mut objects = vec![("inspect-metadata.json", inspect)];
         objects.extend(config.as_deref().map(|config| ("oci-config.json", config)));
-        let contents = SifContents {
+        let surroundings = pack::Surroundings {
             definition,
             objects,
-            squashfs: &tree,
             architecture: &self.facts.architecture,
             time: self.time(),
         };
-        let summary = if fs::metadata(path).is_ok_and(|found| is_stream(&found)) {
-            self.write_to_stream(path, &contents)?
-        } else {
-            write_beside(path, &contents)?
-        };
-        Ok(ImageFile {
-            size: summary.size,
-            sha256: summary.sha256,
-            md5: summary.md5,
-        })
-    }
-
-    fn pack(&self) -> Result<PathBuf, Error> {
-        let tree = self.workspace.path().join("rootfs.squashfs");
-        let extra = squashfs::Extra {
-            latest: self.order.request.epoch,
-            ledger: &self.ledger,
-            packing: self.order.request.packing,
-        };
-        squashfs::pack(
-            self.workspace.namespace(),
-            &self.workspace.rootfs(),
-            extra,
-            &tree,
-            &self.order.watch.cancel,
-        )?;
-        self.order.watch.check()?;
-        Ok(tree)
-    }
-
-    fn write_to_stream(
-        &self,
-        path: &Path,
-        contents: &SifContents<'_>,
-    ) -> Result<sif::SifSummary, Error> {
-        let image = self.workspace.path().join("image.sif");
-        let summary = sif::create(&image, contents).map_err(|error| wrapping(error, &image))?;
-        let copied = File::open(&image).and_then(|mut image| {
-            let mut stream = OpenOptions::new().write(true).open(path)?;
-            io::copy(&mut image, &mut stream)
-        });
-        copied.map_err(Error::io("writing", path))?;
-        Ok(summary)
+        pack::wrap(files, packs, surroundings)
     }
 
     fn facts(self, definition: String) -> Facts {
@@ -186,21 +162,34 @@ fn folder_of(output: &Path) -> PathBuf {
     }
 }
 
-/// Writes the image under another name first, so that what has its name is complete.
-fn write_beside(output: &Path, contents: &SifContents<'_>) -> Result<sif::SifSummary, Error> {
-    let temporary = folder_beside(output)?;
-    let path = temporary.path().join("image.sif");
-    let summary = sif::create(&path, contents).map_err(|error| wrapping(error, output))?;
-    fs::rename(&path, output).map_err(Error::io("writing", output))?;
-    sync_folder_of(output)?;
-    Ok(summary)
+fn write_to_stream(path: &Path, layout: &Layout) -> Result<(), Error> {
+    let stream = OpenOptions::new().write(true).open(path);
+    let written = stream.and_then(|mut stream| layout.copy_to(&mut stream));
+    written.map_err(Error::io("writing", path))
 }
 
-fn wrapping(error: sif::SifError, output: &Path) -> Error {
-    match error {
-        sif::SifError::Write(source) | sif::SifError::Read(source) => {
-            Error::io("writing", output)(source)
-        }
-        error => Error::Internal(error.to_string()),
-    }
+/// Writes the image under another name first, so that what has its name is complete.
+fn write_beside(output: &Path, layout: &Layout) -> Result<(), Error> {
+    let temporary = folder_beside(output)?;
+    let path = temporary.path().join("image.sif");
+    write_file(&path, layout).map_err(Error::io("writing", output))?;
+    fs::rename(&path, output).map_err(Error::io("writing", output))?;
+    sync_folder_of(output)
+}
+
+/// A file that everybody may read and execute.
+fn write_file(path: &Path, layout: &Layout) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .open(path)?;
+    layout.copy_to(&mut file)?;
+    file.sync_all()
+}
+
+/// Squashfs counts the seconds since 1970 in 32 bits.
+fn clamp(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }

@@ -1,7 +1,11 @@
 //! What came of a build.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::pack::{Layout, Pack};
 
 /// An image that was built.
 #[derive(Debug, Clone)]
@@ -15,14 +19,28 @@ pub struct BuiltImage {
 }
 
 /// What is known of an image's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ImageFile {
-    /// Its size in bytes.
-    pub size: u64,
-    /// SHA-256 of the file.
-    pub sha256: [u8; 32],
-    /// MD5 of the file.
-    pub md5: [u8; 16],
+    /// Of which bytes it is made.
+    pub layout: Layout,
+    /// Keeps these bytes where the layout says that they are, for as long as it lives.
+    pub hold: Hold,
+}
+
+/// Keeps parts of an image from being removed.
+#[derive(Debug, Clone, Default)]
+pub struct Hold {
+    _cache: Option<Arc<File>>,
+    _packs: Vec<Pack>,
+}
+
+impl Hold {
+    pub(super) fn of(cache: File, packs: Vec<Pack>) -> Self {
+        Self {
+            _cache: Some(Arc::new(cache)),
+            _packs: packs,
+        }
+    }
 }
 
 /// What `inspect` tells of an image.

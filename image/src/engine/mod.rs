@@ -6,6 +6,7 @@ mod early;
 mod event;
 mod finish;
 mod image;
+mod packs;
 mod parts;
 mod request;
 mod spec;
@@ -24,7 +25,7 @@ use crate::error::Error;
 use crate::sandbox::{self, Namespace};
 
 pub use self::event::{Event, Phase, Progress};
-pub use self::image::{BuiltImage, Facts, ImageFile};
+pub use self::image::{BuiltImage, Facts, Hold, ImageFile};
 pub use self::parts::{Part, Parts};
 pub(crate) use self::request::passed_on;
 pub use self::request::{
@@ -62,7 +63,7 @@ impl Engine {
     ) -> Result<BuiltImage, Error> {
         let definition = parse(request, events)?;
         finish::refuse_existing(request)?;
-        let _layers = cache::hold(&self.settings.cache)?;
+        let held = cache::hold(&self.settings.cache)?;
         Watch::over(cancel, request.limits.time, |watch| {
             let order = Order {
                 settings: &self.settings,
@@ -77,7 +78,7 @@ impl Engine {
                 let built = build_stage(order, stage, &stages);
                 stages.add(built.map_err(|error| stages.name_next(error))?);
             }
-            stages.into_last()?.finish()
+            stages.into_last()?.finish(held)
         })
     }
 }

@@ -19,7 +19,7 @@ const BLOCK: u64 = 512;
 const MOST_EXTENSION: u64 = 8 << 20;
 
 /// A tar archive.
-pub(super) struct Archive<R> {
+pub(crate) struct Archive<R> {
     reader: R,
     /// Bytes of the current member that were not read yet.
     content: u64,
@@ -29,7 +29,7 @@ pub(super) struct Archive<R> {
 
 /// What a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Directory,
     Symlink,
@@ -41,27 +41,27 @@ pub(super) enum Kind {
 
 /// One member of an archive.
 #[derive(Debug, Clone)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// The name as it is written.
-    pub(super) path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
     /// Target of a symbolic or hard link.
-    pub(super) link: Vec<u8>,
-    pub(super) kind: Kind,
+    pub(crate) link: Vec<u8>,
+    pub(crate) kind: Kind,
     /// Permission bits, set-id and sticky bits.
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Seconds and nanoseconds since 1970.
-    pub(super) mtime: (i64, u32),
+    pub(crate) mtime: (i64, u32),
     /// Major and minor number of a device.
-    pub(super) device: (u32, u32),
-    pub(super) xattrs: Xattrs,
+    pub(crate) device: (u32, u32),
+    pub(crate) xattrs: Xattrs,
     /// Length of the file, holes included.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// Where the data lies, for a sparse file.
-    pub(super) runs: Option<Vec<Run>>,
+    pub(crate) runs: Option<Vec<Run>>,
     /// Whether the name means itself, even if it is like that of a whiteout.
-    pub(super) is_literal: bool,
+    pub(crate) is_literal: bool,
 }
 
 #[derive(Default)]
@@ -73,7 +73,7 @@ struct Extensions {
 
 impl<R: Read> Archive<R> {
     /// Begins at the first header.
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self {
             reader,
             content: 0,
@@ -82,7 +82,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// Goes to the next member; what was not read of the current one is skipped.
-    pub(super) fn next(&mut self) -> Result<Option<Member>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<Member>, Error> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_content()?;
@@ -102,7 +102,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// Reads the current member's content; returns 0 at its end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let most = usize::try_from(self.content)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
@@ -115,6 +115,12 @@ impl<R: Read> Archive<R> {
         }
         self.content -= count as u64;
         Ok(count)
+    }
+
+    /// Reads what follows the archive's end.
+    pub(crate) fn drain(mut self) -> Result<(), Error> {
+        io::copy(&mut self.reader, &mut io::sink()).map_err(Error::Read)?;
+        Ok(())
     }
 
     fn header(&mut self) -> Result<Option<Header>, Error> {

@@ -54,7 +54,8 @@ impl Error {
         }
     }
 
-    pub(super) fn entry(path: &[u8], reason: impl Into<String>) -> Self {
+    /// An entry that no image may contain, with what is wrong with it.
+    pub(crate) fn entry(path: &[u8], reason: impl Into<String>) -> Self {
         Self::Entry {
             path: String::from_utf8_lossy(path).into_owned(),
             reason: reason.into(),

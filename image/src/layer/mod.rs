@@ -25,14 +25,24 @@ mod upper;
 mod whiteout;
 
 pub use apply::{Applied, Naming, Options, apply, put};
+pub(crate) use archive::{Archive, Kind as MemberKind, Member};
 pub(crate) use decompress::{is_compressed, reader as decompressed};
 pub use error::Error;
 pub use ledger::{Device, DeviceKind, Ledger, Record};
+pub(crate) use sparse::Run;
 pub use stream::{StreamOptions, TreeSummary, stream_files, stream_tree, stream_upper};
 pub use survey::{Correction, Needs, survey};
+pub(crate) use tree::{clean, split};
+pub(crate) use whiteout::{Whiteout, parse as parse_whiteout};
 
 /// Extended attributes, name and value.
 pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Squashfs stores the name spaces `user`, `trusted` and `security`.
+pub(crate) fn is_kept_xattr(name: &[u8]) -> bool {
+    let stored = [&b"user."[..], b"trusted.", b"security."];
+    stored.iter().any(|space| name.starts_with(space)) && !is_foreign_xattr(name)
+}
 
 /// Attributes that describe the machine or the tool which made a tree, not the image.
 fn is_foreign_xattr(name: &[u8]) -> bool {

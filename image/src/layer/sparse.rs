@@ -9,9 +9,9 @@ use super::pax::Records;
 
 /// A run of data in a sparse file; holes lie between runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) offset: u64,
-    pub(super) length: u64,
+pub(crate) struct Run {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
 }
 
 /// What a map says about a file: how long it is, and where its data lies.

@@ -14,7 +14,7 @@ use tar::EntryType;
 use super::error::Error;
 use super::ledger::{Device, DeviceKind, Ledger, Record, status};
 use super::upper::Upper;
-use super::{Xattrs, header, is_foreign_xattr, whiteout};
+use super::{Xattrs, header, is_kept_xattr, whiteout};
 
 /// How a tree is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -362,12 +362,6 @@ fn ledgered(record: Option<&Record>) -> Xattrs {
     record
         .map(|record| record.xattrs.clone())
         .unwrap_or_default()
-}
-
-/// squashfs stores the namespaces `user`, `trusted` and `security`.
-fn is_kept_xattr(name: &[u8]) -> bool {
-    let stored = [&b"user."[..], b"trusted.", b"security."];
-    stored.iter().any(|namespace| name.starts_with(namespace)) && !is_foreign_xattr(name)
 }
 
 fn file_type(status: &Statx) -> FileType {

@@ -268,7 +268,7 @@ enum Spare {
 }
 
 /// A name without `.`, `..`, leading and double slashes: what it means below the root.
-pub(super) fn clean(name: &[u8]) -> Vec<u8> {
+pub(crate) fn clean(name: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in name.split(|byte| *byte == b'/') {
         match part {
@@ -281,7 +281,7 @@ pub(super) fn clean(name: &[u8]) -> Vec<u8> {
 }
 
 /// A cleaned path's folder and last component.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),

@@ -7,7 +7,7 @@ use super::tree::split;
 
 /// What an entry's name says beyond naming a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Whiteout {
+pub(crate) enum Whiteout {
     /// The path is removed from the lower layers.
     Path(Vec<u8>),
     /// The content of this folder is removed from the lower layers.
@@ -37,7 +37,7 @@ pub(super) fn is_named_like_one(path: &[u8]) -> bool {
 }
 
 /// Reads a cleaned path as a whiteout, if it is one.
-pub(super) fn parse(path: &[u8]) -> Result<Option<Whiteout>, Error> {
+pub(crate) fn parse(path: &[u8]) -> Result<Option<Whiteout>, Error> {
     if path.split(|byte| *byte == b'/').any(is_bookkeeping) {
         return Ok(Some(Whiteout::Bookkeeping));
     }

@@ -12,7 +12,7 @@ mod write;
 pub use self::keyring::{Fingerprint, Keyring};
 pub use self::read::{FileSystem, Object, ObjectKind, Partition, Sif, from_file, open};
 pub use self::verify::{Unverified, require_signatures};
-pub use self::write::{SifContents, SifSummary, create, write};
+pub use self::write::{SifContents, Squashfs, head};
 
 /// What is wrong with a SIF file.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +20,6 @@ pub enum SifError {
     /// Reading failed.
     #[error("reading the image")]
     Read(#[source] std::io::Error),
-    /// Writing failed.
-    #[error("writing the image")]
-    Write(#[source] std::io::Error),
     /// It is something else.
     #[error("not a SIF image")]
     NotSif,

@@ -1,11 +1,5 @@
-//! Wraps a file system into a SIF.
+//! Writes what surrounds a file system in a SIF.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
-use md5::Md5;
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
@@ -16,8 +10,6 @@ use super::format::{
     architecture_code,
 };
 
-const CHUNK: usize = 1 << 20;
-
 /// What goes into a SIF.
 #[derive(Debug)]
 pub struct SifContents<'a> {
@@ -26,66 +18,48 @@ pub struct SifContents<'a> {
     /// JSON objects by name.
     pub objects: Vec<(&'a str, &'a [u8])>,
     /// The root file system.
-    pub squashfs: &'a Path,
+    pub squashfs: Squashfs,
     /// Its architecture, in Go's spelling.
     pub architecture: &'a str,
     /// The time that everything gets, in seconds since 1970.
     pub time: i64,
 }
 
-/// What was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SifSummary {
-    /// Size in bytes.
+/// A file system that follows its head, and ends the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Squashfs {
+    /// Its size in bytes, a multiple of 4096: the kernel's loop device sees whole sectors only.
     pub size: u64,
-    /// SHA-256 of the whole file.
-    pub sha256: [u8; 32],
-    /// MD5 of the whole file.
-    pub md5: [u8; 16],
+    /// What tells it from all others: the SIF's id is made of it.
+    pub identity: [u8; 32],
 }
 
-/// Makes a file of these contents that everybody may read and execute.
-pub fn create(path: &Path, contents: &SifContents<'_>) -> Result<SifSummary, SifError> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o755)
-        .open(path)
-        .map_err(SifError::Write)?;
-    let summary = write(&mut file, contents)?;
-    file.sync_all().map_err(SifError::Write)?;
-    Ok(summary)
-}
-
-/// Writes a SIF from its beginning to its end; the same contents always give the same bytes.
-///
-/// The squashfs is read twice: the header names an id that is made of the content.
-pub fn write<W: Write>(output: &mut W, contents: &SifContents<'_>) -> Result<SifSummary, SifError> {
-    let squashfs_size = std::fs::metadata(contents.squashfs)
-        .map_err(SifError::Read)?
-        .len();
-    let layout = layout(contents, squashfs_size)?;
-    let mut output = Hashing::new(output);
-    output.write_all(&header(contents, &layout, content_id(contents)?))?;
-    output.pad_to(TABLE_OFFSET)?;
+/// All bytes before the file system; the same contents always give the same bytes.
+pub fn head(contents: &SifContents<'_>) -> Result<Vec<u8>, SifError> {
+    if !contents.squashfs.size.is_multiple_of(ALIGNMENT) {
+        return Err(SifError::Contents(format!(
+            "squashfs of {} bytes is not padded to whole pages",
+            contents.squashfs.size
+        )));
+    }
+    let layout = layout(contents)?;
+    let mut head = header(contents, &layout, content_id(contents));
+    pad_to(&mut head, TABLE_OFFSET);
     for (index, object) in layout.iter().enumerate() {
-        output.write_all(&descriptor(contents, index, object))?;
+        head.extend(descriptor(contents, index, object));
     }
-    output.pad_to(DATA_OFFSET)?;
+    pad_to(&mut head, DATA_OFFSET);
     for object in &layout {
-        output.pad_to(object.offset)?;
-        match object.data {
-            Data::Bytes(bytes) => output.write_all(bytes)?,
-            Data::Squashfs => each_chunk(contents.squashfs, |chunk| output.write_all(chunk))?,
-        }
-        output.pad_to(object.offset + object.size)?;
-        if output.written != object.offset + object.size {
-            return Err(SifError::Contents(
-                "the squashfs grew while it was copied".to_owned(),
-            ));
+        pad_to(&mut head, object.offset);
+        if let Data::Bytes(bytes) = object.data {
+            head.extend_from_slice(bytes);
         }
     }
-    Ok(output.finish())
+    Ok(head)
+}
+
+fn pad_to(head: &mut Vec<u8>, offset: u64) {
+    head.resize(usize::try_from(offset).unwrap_or(usize::MAX), 0);
 }
 
 struct Placed<'a> {
@@ -103,19 +77,13 @@ enum Data<'a> {
     Squashfs,
 }
 
-fn layout<'a>(contents: &SifContents<'a>, squashfs: u64) -> Result<Vec<Placed<'a>>, SifError> {
+fn layout<'a>(contents: &SifContents<'a>) -> Result<Vec<Placed<'a>>, SifError> {
     let definition = contents.definition.as_bytes();
     let mut objects = vec![(DEFINITION, "", Data::Bytes(definition), length(definition))];
     for &(name, bytes) in &contents.objects {
         objects.push((JSON, name, Data::Bytes(bytes), length(bytes)));
     }
-    // The kernel's loop device sees whole sectors only, and the tables are at the end.
-    objects.push((
-        PARTITION,
-        "",
-        Data::Squashfs,
-        squashfs.next_multiple_of(ALIGNMENT),
-    ));
+    objects.push((PARTITION, "", Data::Squashfs, contents.squashfs.size));
     if objects.len() > DESCRIPTORS {
         let most = DESCRIPTORS - 2;
         return Err(SifError::Contents(format!(
@@ -154,7 +122,7 @@ fn length(bytes: &[u8]) -> u64 {
 }
 
 /// A UUID of version 8, made of everything that is in the image.
-fn content_id(contents: &SifContents<'_>) -> Result<[u8; 16], SifError> {
+fn content_id(contents: &SifContents<'_>) -> [u8; 16] {
     let mut hash = Sha256::new();
     let objects = contents
         .objects
@@ -169,14 +137,11 @@ fn content_id(contents: &SifContents<'_>) -> Result<[u8; 16], SifError> {
         hash.update(part);
     }
     hash.update(contents.time.to_le_bytes());
-    each_chunk(contents.squashfs, |chunk| {
-        hash.update(chunk);
-        Ok(())
-    })?;
+    hash.update(contents.squashfs.identity);
     let digest: [u8; 32] = hash.finalize().into();
     let (first, _) = digest.split_at(16);
     let id = first.try_into().unwrap_or([0; 16]);
-    Ok(*Builder::from_custom_bytes(id).as_uuid().as_bytes())
+    *Builder::from_custom_bytes(id).as_uuid().as_bytes()
 }
 
 fn header(contents: &SifContents<'_>, layout: &[Placed<'_>], id: [u8; 16]) -> Vec<u8> {
@@ -235,64 +200,4 @@ fn descriptor(contents: &SifContents<'_>, index: usize, object: &Placed<'_>) -> 
     }
     bytes.resize(DESCRIPTOR_SIZE, 0);
     bytes
-}
-
-fn each_chunk<F>(path: &Path, mut take: F) -> Result<(), SifError>
-where
-    F: FnMut(&[u8]) -> Result<(), SifError>,
-{
-    let mut file = BufReader::new(File::open(path).map_err(SifError::Read)?);
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(count) => take(&chunk[..count])?,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(SifError::Read(error)),
-        }
-    }
-}
-
-/// Hashes what goes through it.
-struct Hashing<'w, W> {
-    output: &'w mut W,
-    written: u64,
-    sha256: Sha256,
-    md5: Md5,
-}
-
-impl<'w, W: Write> Hashing<'w, W> {
-    fn new(output: &'w mut W) -> Self {
-        Self {
-            output,
-            written: 0,
-            sha256: Sha256::new(),
-            md5: Md5::new(),
-        }
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> Result<(), SifError> {
-        self.output.write_all(bytes).map_err(SifError::Write)?;
-        self.sha256.update(bytes);
-        self.md5.update(bytes);
-        self.written += length(bytes);
-        Ok(())
-    }
-
-    fn pad_to(&mut self, offset: u64) -> Result<(), SifError> {
-        let zeros = [0; 4096];
-        while self.written < offset {
-            let missing = usize::try_from(offset - self.written).unwrap_or(zeros.len());
-            self.write_all(&zeros[..missing.min(zeros.len())])?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> SifSummary {
-        SifSummary {
-            size: self.written,
-            sha256: self.sha256.finalize().into(),
-            md5: self.md5.finalize().into(),
-        }
-    }
 }

@@ -2,9 +2,9 @@
 
 /// The number of a block or character device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Device {
-    pub(super) major: u32,
-    pub(super) minor: u32,
+pub(crate) struct Device {
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
 }
 
 impl Device {

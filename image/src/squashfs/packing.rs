@@ -62,7 +62,7 @@ impl FromStr for Packing {
 
 impl Packing {
     /// The writer's options.
-    pub(super) fn options(self, modified: Option<u32>) -> Options {
+    pub(crate) fn options(self, modified: Option<u32>) -> Options {
         Options {
             block_size: self.block_size,
             compression: self.compression,

@@ -18,7 +18,7 @@ const MOST_INODES: u32 = 1 << 28;
 
 /// The superblock; places are relative to the image.
 #[derive(Debug)]
-pub(super) struct Superblock {
+pub(crate) struct Superblock {
     pub(super) inodes: u32,
     pub(super) modified: u32,
     pub(super) block_size: u32,
@@ -36,7 +36,7 @@ pub(super) struct Superblock {
 }
 
 impl Superblock {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(SIZE);
         for number in [
             MAGIC,

@@ -321,7 +321,7 @@ fn an_image_can_go_to_a_device() {
 
     let after = fs::metadata("/dev/null").unwrap();
     assert_eq!((before.ino(), before.rdev()), (after.ino(), after.rdev()));
-    assert!(built.file.is_some_and(|file| file.size > 0));
+    assert!(built.file.is_some_and(|file| file.layout.size() > 0));
 }
 
 fn a_failed_build_leaves_nothing() {

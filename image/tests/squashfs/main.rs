@@ -6,6 +6,7 @@
 
 mod hostile;
 mod reader;
+mod stack;
 mod stream;
 mod tools;
 mod writer;

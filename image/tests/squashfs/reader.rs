@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::net::UnixListener;
 
-use cooperage_image::squashfs::writer::{Compression, Options};
+use cooperage_image::squashfs::Packing;
+use cooperage_image::squashfs::writer::Compression;
 use cooperage_image::squashfs::{Bounds, Part};
 use cooperage_image::{Cancel, Error, FailureKind, Limits};
 use tar::{EntryType, Header};
@@ -164,14 +165,14 @@ fn everything_that_we_write_comes_back() {
         Compression::Zstd { level: 3 },
     ] {
         for block_size in [4096, 131_072, 1 << 20] {
-            let options = Options {
+            let packing = Packing {
                 compression,
                 block_size,
-                ..Options::default()
+                ..Packing::default()
             };
-            let (image, _) = write(&tar, &options).unwrap();
+            let image = write(&tar, packing).unwrap();
 
-            assert_same(&read(&image).unwrap(), &tar, &format!("{options:?}"));
+            assert_same(&read(&image).unwrap(), &tar, &format!("{packing:?}"));
         }
     }
 }

@@ -1,25 +1,36 @@
 //! The tools of the tests: ours, and those of squashfs-tools.
 
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use cooperage_image::squashfs::writer::{Error as WriteError, Options, Summary, write_tar};
-use cooperage_image::squashfs::{Bounds, Part, read_as_tar};
+use cooperage_image::pack::write_squashfs;
+use cooperage_image::squashfs::{Bounds, Packing, Part, read_as_tar};
 use cooperage_image::{Cancel, Error, Limits};
 use tempfile::NamedTempFile;
 
-/// The image that we write.
-pub(crate) fn write(tar: &[u8], options: &Options) -> Result<(Vec<u8>, Summary), WriteError> {
-    let mut image = Cursor::new(Vec::new());
-    let summary = write_tar(tar, &mut image, options)?;
-    Ok((image.into_inner(), summary))
+/// The image that we write of a layer.
+pub(crate) fn write(tar: &[u8], packing: Packing) -> Result<Vec<u8>, Error> {
+    write_stack(&[tar], packing, None)
+}
+
+/// The image that we write of layers which lie over each other.
+pub(crate) fn write_stack(
+    tars: &[&[u8]],
+    packing: Packing,
+    latest: Option<u32>,
+) -> Result<Vec<u8>, Error> {
+    let mut image = Vec::new();
+    let cancel = Cancel::default();
+    let size = write_squashfs(tars.iter().copied(), &mut image, packing, latest, &cancel)?;
+    assert_eq!(size, image.len() as u64);
+    Ok(image)
 }
 
 pub(crate) fn image_of(tar: &[u8]) -> Vec<u8> {
-    write(tar, &Options::default()).unwrap().0
+    write(tar, Packing::default()).unwrap()
 }
 
 /// What we read.

@@ -23,7 +23,7 @@ pub enum Compression {
 
 impl Compression {
     /// The compressor's number in the superblock.
-    pub(super) fn id(self) -> u16 {
+    pub(crate) fn id(self) -> u16 {
         match self {
             Self::Gzip { .. } => compressor::GZIP,
             Self::Zstd { .. } => compressor::ZSTD,

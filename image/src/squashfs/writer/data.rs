@@ -4,8 +4,8 @@
 //! remains behind the last whole block (all of it, in a small file) shares a fragment block with
 //! the remains of other files. Blocks of zeros are not stored.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::{self, Read, Seek, Write};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, Read, Write};
 use std::mem;
 
 use sha2::{Digest, Sha256};
@@ -22,41 +22,69 @@ const LARGEST_COMPARED: u64 = 16 << 20;
 /// Memory of all blocks on their way through the pool.
 const IN_FLIGHT: usize = 32 << 20;
 
-/// The content of a file.
+/// SHA-256 of a file's content.
+pub(crate) type ContentHash = [u8; 32];
+
+/// The content of a file, by its place among all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileId(usize);
+pub(crate) struct FileId(pub(crate) usize);
 
 /// Where the content of a file lies.
-#[derive(Debug, Clone, Default)]
-pub(super) struct File {
-    pub(super) size: u64,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) size: u64,
+    pub(crate) hash: ContentHash,
     /// Where the first block is; it is zero in a file without stored blocks.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// Stored size of each block, zero for a block of zeros.
-    pub(super) blocks: Vec<u32>,
-    pub(super) tail: Option<Tail>,
+    pub(crate) blocks: Vec<u32>,
+    pub(crate) tail: Option<Tail>,
     /// Bytes in blocks that are not stored.
-    pub(super) sparse: u64,
+    pub(crate) sparse: u64,
+}
+
+impl File {
+    /// Whether the content is here, and not where the same content was stored before.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.size == 0 || !self.blocks.is_empty() || self.tail.is_some()
+    }
+
+    /// How many bytes its blocks take.
+    pub(crate) fn stored_size(&self) -> u64 {
+        self.blocks.iter().map(|block| stored_size(*block)).sum()
+    }
 }
 
 /// What remains of a file behind its last whole block.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tail {
-    pub(super) fragment: u32,
-    pub(super) offset: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) fragment: u32,
+    pub(crate) offset: u32,
 }
 
 /// Where a fragment block lies.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Fragment {
-    pub(super) start: u64,
-    pub(super) size: u32,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Fragment {
+    pub(crate) start: u64,
+    pub(crate) size: u32,
+}
+
+impl Fragment {
+    /// How many bytes it takes.
+    pub(crate) fn stored_size(&self) -> u64 {
+        stored_size(self.size)
+    }
+}
+
+fn stored_size(block: u32) -> u64 {
+    u64::from(block & !BLOCK_UNCOMPRESSED)
 }
 
 /// All that was stored.
-pub(super) struct Data {
-    files: Vec<File>,
-    pub(super) fragments: Vec<Fragment>,
+#[derive(Debug, Default)]
+pub(crate) struct Data {
+    pub(crate) files: Vec<File>,
+    pub(crate) fragments: Vec<Fragment>,
 }
 
 impl Data {
@@ -66,12 +94,16 @@ impl Data {
 }
 
 enum Destination {
-    Block { file: FileId, block: usize },
+    Block {
+        file: FileId,
+        block: usize,
+        is_first: bool,
+    },
     Fragment(usize),
 }
 
 /// Stores files while their blocks are compressed on other threads.
-pub(super) struct DataWriter<'o, 'w, W> {
+pub(crate) struct DataWriter<'o, 'w, W> {
     output: &'o mut Output<'w, W>,
     pool: Pool<Vec<u8>, Stored>,
     in_flight: VecDeque<(Ticket<Stored>, Destination)>,
@@ -80,11 +112,14 @@ pub(super) struct DataWriter<'o, 'w, W> {
     /// Tails that wait until they fill a block.
     tails: Vec<u8>,
     data: Data,
-    known: HashMap<[u8; 32], FileId>,
+    known: HashMap<ContentHash, FileId>,
+    /// Contents that are stored already, where the caller finds them.
+    elsewhere: HashSet<ContentHash>,
 }
 
-impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
-    pub(super) fn start(output: &'o mut Output<'w, W>, options: &Options) -> Result<Self, Error> {
+impl<'o, 'w, W: Write> DataWriter<'o, 'w, W> {
+    pub(crate) fn start(output: &'o mut Output<'w, W>, options: &Options) -> Result<Self, Error> {
+        options.check()?;
         let threads = match options.threads {
             0 => pool::cores(),
             threads => threads,
@@ -102,36 +137,50 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
                 fragments: Vec::new(),
             },
             known: HashMap::new(),
+            elsewhere: HashSet::new(),
         })
     }
 
-    /// Stores a file of which `content` has `size` bytes, unless the same content is stored.
-    pub(super) fn store(&mut self, content: &mut impl Read, size: u64) -> Result<FileId, Error> {
-        if size > LARGEST_COMPARED {
-            let file = self.begin(size);
-            let mut unread = size;
-            while unread > 0 {
-                let block = self.read_block(content, &mut unread)?;
-                self.store_part(file, block)?;
-            }
-            return Ok(file);
-        }
+    /// Does not store contents that are stored elsewhere.
+    pub(crate) fn except(self, elsewhere: HashSet<ContentHash>) -> Self {
+        Self { elsewhere, ..self }
+    }
 
+    /// Stores a file of which `content` has `size` bytes, unless the same content is stored.
+    pub(crate) fn store(&mut self, content: &mut impl Read, size: u64) -> Result<FileId, Error> {
+        if size > LARGEST_COMPARED {
+            return self.store_large(content, size);
+        }
         let blocks = self.read_blocks(content, size)?;
-        let digest = digest(&blocks);
-        if let Some(file) = self.known.get(&digest) {
+        let hash = hash(&blocks);
+        if let Some(file) = self.known.get(&hash) {
             return Ok(*file);
         }
-        let file = self.begin(size);
-        for block in blocks {
+        let file = self.begin(size, hash);
+        self.known.insert(hash, file);
+        if !self.elsewhere.contains(&hash) {
+            for block in blocks {
+                self.store_part(file, block)?;
+            }
+        }
+        Ok(file)
+    }
+
+    fn store_large(&mut self, content: &mut impl Read, size: u64) -> Result<FileId, Error> {
+        let file = self.begin(size, ContentHash::default());
+        let mut hash = Sha256::new();
+        let mut unread = size;
+        while unread > 0 {
+            let block = self.read_block(content, &mut unread)?;
+            hash.update(&block);
             self.store_part(file, block)?;
         }
-        self.known.insert(digest, file);
+        self.data.files[file.0].hash = hash.finalize().into();
         Ok(file)
     }
 
     /// Waits until everything is stored.
-    pub(super) fn finish(mut self) -> Result<Data, Error> {
+    pub(crate) fn finish(mut self) -> Result<Data, Error> {
         self.store_fragment()?;
         while !self.in_flight.is_empty() {
             self.write_first()?;
@@ -139,9 +188,10 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
         Ok(self.data)
     }
 
-    fn begin(&mut self, size: u64) -> FileId {
+    fn begin(&mut self, size: u64, hash: ContentHash) -> FileId {
         self.data.files.push(File {
             size,
+            hash,
             ..File::default()
         });
         FileId(self.data.files.len() - 1)
@@ -183,7 +233,12 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
             return Ok(());
         }
         let block = data.blocks.len() - 1;
-        self.submit(part, Destination::Block { file, block })
+        let destination = Destination::Block {
+            file,
+            block,
+            is_first: data.sparse == (block * self.block_size) as u64,
+        };
+        self.submit(part, destination)
     }
 
     fn store_tail(&mut self, file: FileId, tail: &[u8]) -> Result<(), Error> {
@@ -234,9 +289,13 @@ impl<'o, 'w, W: Write + Seek> DataWriter<'o, 'w, W> {
 
         match destination {
             Destination::Fragment(index) => self.data.fragments[index] = Fragment { start, size },
-            Destination::Block { file, block } => {
+            Destination::Block {
+                file,
+                block,
+                is_first,
+            } => {
                 let file = &mut self.data.files[file.0];
-                if file.start == 0 {
+                if is_first {
                     file.start = start;
                 }
                 file.blocks[block] = size;
@@ -255,7 +314,7 @@ fn start_pool(threads: usize, compression: Compression) -> Result<Pool<Vec<u8>, 
     Pool::start(workers.collect()).map_err(|source| Error::Thread(Some(source)))
 }
 
-fn digest(blocks: &[Vec<u8>]) -> [u8; 32] {
+fn hash(blocks: &[Vec<u8>]) -> ContentHash {
     let mut hash = Sha256::new();
     for block in blocks {
         hash.update(block);

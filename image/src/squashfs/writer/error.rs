@@ -5,25 +5,17 @@ use std::io;
 /// Why an image could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The tar stream cannot be read.
-    #[error("reading the tar stream")]
+    /// A file cannot be read.
+    #[error("reading a file")]
     Read(#[source] io::Error),
     /// The image cannot be written.
     #[error("writing the squashfs image")]
     Write(#[source] io::Error),
-    /// The tar stream is not one.
-    #[error("tar stream at byte {offset}: {problem}")]
-    Archive {
-        /// Where the entry begins.
-        offset: u64,
-        /// What is wrong there.
-        problem: String,
-    },
-    /// The tar stream ends too early.
-    #[error("tar stream ends before its end marker")]
+    /// A file is shorter than it was said to be.
+    #[error("a file ends early")]
     Truncated,
-    /// An entry of the tar stream cannot be in a file system.
-    #[error("tar entry {path:?}: {problem}")]
+    /// A file cannot be in a file system.
+    #[error("{path:?}: {problem}")]
     Entry {
         /// Its path; bytes that are not UTF-8 are replaced.
         path: String,

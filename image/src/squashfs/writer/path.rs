@@ -1,7 +1,7 @@
 //! Which names does a path in a tar stream consist of?
 
 use super::error::Error;
-use crate::squashfs::format::LONGEST_NAME;
+use crate::squashfs::format::{LONGEST_NAME, LONGEST_TARGET};
 
 /// Splits a path into names. Leading slashes and `.` mean nothing; the root has no names.
 pub(super) fn names(path: &[u8]) -> Result<Vec<&[u8]>, Error> {
@@ -13,6 +13,25 @@ pub(super) fn names(path: &[u8]) -> Result<Vec<&[u8]>, Error> {
         check(path, name)?;
     }
     Ok(names)
+}
+
+/// Refuses a cleaned path that no file system can hold.
+pub(crate) fn check_name(path: &[u8]) -> Result<(), Error> {
+    names(path).map(drop)
+}
+
+/// Refuses a target of a symbolic link that Linux would not follow.
+pub(crate) fn check_target(path: &[u8], target: &[u8]) -> Result<(), Error> {
+    if target.is_empty() {
+        return Err(Error::entry(path, "a symbolic link needs a target"));
+    }
+    if target.len() > LONGEST_TARGET {
+        return Err(Error::entry(
+            path,
+            "target of a link must not be longer than 4095 bytes",
+        ));
+    }
+    Ok(())
 }
 
 fn check(path: &[u8], name: &[u8]) -> Result<(), Error> {

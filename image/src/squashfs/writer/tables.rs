@@ -3,7 +3,7 @@
 //! Linux wants them in the order in which they are written here. Fragment, export and id table
 //! are metadata blocks with a list of where each block is; the superblock points at the list.
 
-use std::io::{Seek, Write};
+use std::io::Write;
 
 use super::Options;
 use super::codec::Codec;
@@ -19,14 +19,14 @@ use crate::squashfs::superblock::Superblock;
 
 /// What the tables describe.
 #[derive(Clone, Copy)]
-pub(super) struct Image<'t> {
-    pub(super) tree: &'t Tree,
-    pub(super) contents: &'t Data,
-    pub(super) attributes: &'t AttributeSets,
+pub(crate) struct Image<'t> {
+    pub(crate) tree: &'t Tree,
+    pub(crate) contents: &'t Data,
+    pub(crate) attributes: &'t AttributeSets,
 }
 
 /// Writes all tables; the superblock says where they are.
-pub(super) fn write<W: Write + Seek>(
+pub(crate) fn write<W: Write>(
     output: &mut Output<'_, W>,
     image: &Image<'_>,
     options: &Options,
@@ -51,7 +51,7 @@ pub(super) fn write<W: Write + Seek>(
     })
 }
 
-fn write_fragments<W: Write + Seek>(
+fn write_fragments<W: Write>(
     output: &mut Output<'_, W>,
     codec: &mut Codec,
     fragments: &[Fragment],
@@ -69,7 +69,7 @@ fn write_fragments<W: Write + Seek>(
 }
 
 /// Writes a table and the list of its blocks; gives the place of the list.
-fn write_table<W: Write + Seek>(
+fn write_table<W: Write>(
     output: &mut Output<'_, W>,
     codec: &mut Codec,
     entries: &[u8],
@@ -80,7 +80,7 @@ fn write_table<W: Write + Seek>(
 }
 
 /// Writes the sets, the list of them, and where both are; gives the place of the last.
-fn write_attributes<W: Write + Seek>(
+fn write_attributes<W: Write>(
     output: &mut Output<'_, W>,
     codec: &mut Codec,
     attributes: &AttributeSets,

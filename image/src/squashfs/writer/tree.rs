@@ -3,22 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::data::FileId;
-use super::error::Error;
-use super::path::names;
 use super::xattr::SetId;
 use crate::squashfs::device::Device;
-use crate::squashfs::format::{Kind, LONGEST_TARGET};
+use crate::squashfs::format::Kind;
 
 /// Who owns an inode, and what else is the same for all kinds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attributes {
+pub(crate) struct Attributes {
     /// Permissions with the set-id and sticky bits.
-    pub(super) mode: u16,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) modified: u32,
+    pub(crate) mode: u16,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) modified: u32,
     /// Extended attributes.
-    pub(super) set: Option<SetId>,
+    pub(crate) set: Option<SetId>,
 }
 
 impl Attributes {
@@ -34,7 +32,7 @@ impl Attributes {
 
 /// What an inode is.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Directory(Directory),
     File(FileId),
     Symlink(Box<[u8]>),
@@ -45,13 +43,13 @@ pub(super) enum Content {
 
 /// Names in a folder, in the order of their bytes, which is also the order of squashfs.
 #[derive(Debug, Default)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     pub(super) parent: NodeId,
     pub(super) entries: BTreeMap<Box<[u8]>, NodeId>,
 }
 
 impl Content {
-    pub(super) fn directory() -> Self {
+    pub(crate) fn directory() -> Self {
         Self::Directory(Directory::default())
     }
 
@@ -65,28 +63,15 @@ impl Content {
             Self::Fifo => Kind::Fifo,
         }
     }
-
-    pub(super) fn symlink(path: &[u8], target: &[u8]) -> Result<Self, Error> {
-        if target.is_empty() {
-            return Err(Error::entry(path, "a symbolic link needs a target"));
-        }
-        if target.len() > LONGEST_TARGET {
-            return Err(Error::entry(
-                path,
-                "target of a link must not be longer than 4095 bytes",
-            ));
-        }
-        Ok(Self::Symlink(target.into()))
-    }
 }
 
 /// An inode in a tree.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct NodeId(usize);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct NodeId(usize);
 
 impl NodeId {
     /// The folder in which all others are.
-    pub(super) const ROOT: Self = Self(0);
+    pub(crate) const ROOT: Self = Self(0);
 
     pub(super) fn index(self) -> usize {
         self.0
@@ -95,14 +80,14 @@ impl NodeId {
 
 /// An inode.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) attributes: Attributes,
-    pub(super) content: Content,
+pub(crate) struct Node {
+    pub(crate) attributes: Attributes,
+    pub(crate) content: Content,
 }
 
 /// All inodes; hard links are several names of one.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: Vec<Node>,
 }
 
@@ -117,119 +102,58 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Gives a path an inode. What had the path before is replaced; a folder keeps what is in it.
-    pub(super) fn insert(
-        &mut self,
-        path: &[u8],
-        attributes: Attributes,
-        content: Content,
-    ) -> Result<(), Error> {
-        let Some((parent, name)) = self.place(path)? else {
-            return self.replace_folder(NodeId::ROOT, path, attributes, &content);
-        };
-        match self.child(parent, name) {
-            Some(known) if self.is_directory(known) && !self.is_empty(known) => {
-                self.replace_folder(known, path, attributes, &content)
-            }
-            _ => {
-                self.add(
-                    parent,
-                    name,
-                    Node {
-                        attributes,
-                        content,
-                    },
-                );
-                Ok(())
-            }
-        }
-    }
-
-    /// Gives an inode that has a path another one.
-    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
-        let node = self
-            .find(&names(target)?)
-            .ok_or_else(|| Error::entry(path, "a hard link must come after what it links to"))?;
-        if self.is_directory(node) {
-            return Err(Error::entry(path, "a hard link must not lead to a folder"));
-        }
-        let (parent, name) = self
-            .place(path)?
-            .filter(|(parent, name)| self.child(*parent, name).is_none_or(|it| self.is_empty(it)))
-            .ok_or_else(|| Error::entry(path, "a hard link cannot take the place of a folder"))?;
-        self.entries_mut(parent).insert(name.into(), node);
-        Ok(())
-    }
-
-    pub(super) fn node(&self, id: NodeId) -> &Node {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
+    }
+
+    /// The folder that a folder is in; the root is in itself.
+    pub(crate) fn parent(&self, id: NodeId) -> NodeId {
+        match &self.nodes[id.0].content {
+            Content::Directory(directory) => directory.parent,
+            _ => NodeId::ROOT,
+        }
+    }
+
+    /// All names in a folder.
+    pub(crate) fn names(&self, id: NodeId) -> Vec<Box<[u8]>> {
+        match &self.nodes[id.0].content {
+            Content::Directory(directory) => directory.entries.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn set_attributes(&mut self, id: NodeId, attributes: Attributes) {
+        self.nodes[id.0].attributes = attributes;
+    }
+
+    /// Takes a name away, with all that has no other.
+    pub(crate) fn remove(&mut self, parent: NodeId, name: &[u8]) {
+        self.entries_mut(parent).remove(name);
+    }
+
+    /// Gives an inode a name, which what had it before loses.
+    pub(crate) fn rename(&mut self, parent: NodeId, name: &[u8], node: NodeId) {
+        self.entries_mut(parent).insert(name.into(), node);
     }
 
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    pub(super) fn is_directory(&self, id: NodeId) -> bool {
+    pub(crate) fn is_directory(&self, id: NodeId) -> bool {
         matches!(self.nodes[id.0].content, Content::Directory(_))
     }
 
-    /// The folder for a path's last name, made if need be, and that name; nothing for the root.
-    fn place<'p>(&mut self, path: &'p [u8]) -> Result<Option<(NodeId, &'p [u8])>, Error> {
-        let names = names(path)?;
-        let Some((name, parents)) = names.split_last() else {
-            return Ok(None);
-        };
-        let mut parent = NodeId::ROOT;
-        for name in parents {
-            parent = self
-                .child(parent, name)
-                .unwrap_or_else(|| self.add_folder(parent, name));
-            if !self.is_directory(parent) {
-                return Err(Error::entry(path, "lies in something that is not a folder"));
-            }
-        }
-        Ok(Some((parent, name)))
-    }
-
-    fn find(&self, names: &[&[u8]]) -> Option<NodeId> {
-        names
-            .iter()
-            .try_fold(NodeId::ROOT, |parent, name| self.child(parent, name))
-    }
-
-    fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+    /// What has a name in a folder.
+    pub(crate) fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         match &self.nodes[parent.0].content {
             Content::Directory(directory) => directory.entries.get(name).copied(),
             _ => None,
         }
     }
 
-    /// Whether nothing is lost when the inode loses its name.
-    fn is_empty(&self, id: NodeId) -> bool {
-        match &self.nodes[id.0].content {
-            Content::Directory(directory) => id != NodeId::ROOT && directory.entries.is_empty(),
-            _ => true,
-        }
-    }
-
-    fn replace_folder(
-        &mut self,
-        id: NodeId,
-        path: &[u8],
-        attributes: Attributes,
-        content: &Content,
-    ) -> Result<(), Error> {
-        if !matches!(content, Content::Directory(_)) {
-            return Err(Error::entry(
-                path,
-                "cannot take the place of a folder that is not empty",
-            ));
-        }
-        self.nodes[id.0].attributes = attributes;
-        Ok(())
-    }
-
-    fn add_folder(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
+    /// A folder of which nothing is known but its name.
+    pub(crate) fn add_folder(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
         let attributes = Attributes::UNMENTIONED;
         self.add(
             parent,
@@ -241,7 +165,8 @@ impl Tree {
         )
     }
 
-    fn add(&mut self, parent: NodeId, name: &[u8], mut node: Node) -> NodeId {
+    /// Gives an inode that is not in the tree a name, which what had it before loses.
+    pub(crate) fn add(&mut self, parent: NodeId, name: &[u8], mut node: Node) -> NodeId {
         if let Content::Directory(directory) = &mut node.content {
             directory.parent = parent;
         }

@@ -4,7 +4,7 @@ use super::tree::{Content, NodeId, Tree};
 
 /// All inodes that have a name, in the order of the inode table: what is in a folder stands right
 /// before it, its subfolders and what is in them before that.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     order: Vec<NodeId>,
     /// Place in the order from one on, by node; zero for an inode without a name.
     numbers: Vec<u32>,
@@ -18,7 +18,7 @@ enum Step {
 }
 
 impl Walk {
-    pub(super) fn of(tree: &Tree) -> Self {
+    pub(crate) fn of(tree: &Tree) -> Self {
         let mut walk = Self {
             order: Vec::new(),
             numbers: vec![0; tree.len()],
@@ -38,7 +38,7 @@ impl Walk {
         walk
     }
 
-    pub(super) fn order(&self) -> &[NodeId] {
+    pub(crate) fn order(&self) -> &[NodeId] {
         &self.order
     }
 

@@ -3,8 +3,8 @@
 //! Each set of attributes is stored once, as a run of keys and values; an inode names its set.
 //! A key is a number for the part before the first dot, and the rest.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
 
 use super::error::Error;
 use super::metadata::MetadataWriter;
@@ -12,7 +12,7 @@ use crate::squashfs::format::NAME_SPACES;
 
 /// A set of attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SetId(u32);
+pub(crate) struct SetId(u32);
 
 impl SetId {
     pub(super) fn number(self) -> u32 {
@@ -29,15 +29,14 @@ struct Set {
 
 /// All sets that are in use.
 #[derive(Debug, Default)]
-pub(super) struct AttributeSets {
+pub(crate) struct AttributeSets {
     sets: Vec<Set>,
     known: HashMap<Vec<u8>, SetId>,
-    skipped: BTreeSet<String>,
 }
 
 impl AttributeSets {
     /// The set with these attributes, which are sorted by name; nothing for no attributes.
-    pub(super) fn intern(
+    pub(crate) fn intern(
         &mut self,
         attributes: &[(Vec<u8>, Vec<u8>)],
     ) -> Result<Option<SetId>, Error> {
@@ -46,10 +45,8 @@ impl AttributeSets {
             bytes: Vec::new(),
         };
         for (name, value) in attributes {
-            if set.add(name, value).is_none() {
-                self.skipped
-                    .insert(String::from_utf8_lossy(name).into_owned());
-            }
+            // What squashfs cannot hold is left out.
+            set.add(name, value);
         }
         if set.count == 0 {
             return Ok(None);
@@ -80,10 +77,6 @@ impl AttributeSets {
             table.write(&set.bytes);
         }
         list
-    }
-
-    pub(super) fn into_skipped(self) -> BTreeSet<String> {
-        self.skipped
     }
 }
 
@@ -130,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_outside_the_three_name_spaces_are_skipped_and_reported() {
+    fn attributes_outside_the_three_name_spaces_are_left_out() {
         let mut sets = AttributeSets::default();
 
         let set = sets
@@ -138,6 +131,5 @@ mod tests {
             .unwrap();
 
         assert_eq!(set, None);
-        assert!(sets.into_skipped().contains("system.posix_acl_access"));
     }
 }
