@@ -136,3 +136,10 @@ if (document.querySelector("[data-live]")) {
     if (live && !document.hidden) renew("build", live.dataset.live).catch(() => {});
   }, 30000);
 }
+
+// What follows the # of a link never leaves the browser by itself; it is put where it is asked for.
+const asked = document.querySelector("[data-from-fragment]");
+if (asked && location.hash.length > 1) {
+  asked.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+}

@@ -58,6 +58,9 @@ pub struct CollectionChange {
     /// Which grammar its definitions are read with, from the next build on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Who sees it without a role in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
 }
 
 /// A repository was connected: what to enter at the forge.

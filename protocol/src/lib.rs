@@ -3,6 +3,7 @@
 //! Ids, names, digests, states and the JSON of every call. No I/O: everything here can be read
 //! and tested without a network or a database.
 
+pub mod accounts;
 pub mod admin;
 pub mod build;
 pub mod check;
@@ -22,7 +23,7 @@ pub use ids::{
     BuildId, CheckId, CollectionId, DeliveryId, ImageId, SessionId, TeamId, TokenId, UserId,
     WorkerId,
 };
-pub use names::{CollectionName, Tag};
+pub use names::{AccountName, CollectionName, Tag};
 pub use password::Password;
 pub use recipe::{Diagnostic, Mode, Severity};
 pub use rights::{Role, Scope, Visibility};

@@ -23,6 +23,13 @@ pub struct CollectionName {
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(String);
 
+/// The name of an account or of a team, one to 39 characters of `-_.a-zA-Z0-9`.
+///
+/// Two names that differ only in capitals are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountName(String);
+
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
@@ -32,6 +39,9 @@ pub enum InvalidName {
          '-', and a repository of up to 64 letters, digits, '-', '_' and '.'"
     )]
     Collection(String),
+    /// Not the name of an account or a team.
+    #[error("name {0:?} is not 1 to 39 letters, digits, '-', '_' and '.'")]
+    Account(String),
     /// Not a tag.
     #[error("tag {0:?} is not 1 to 64 letters, digits, '-', '_' and '.'")]
     Tag(String),
@@ -101,6 +111,31 @@ impl FromStr for Tag {
     }
 }
 
+impl FromStr for AccountName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if is_name(text, 39, "-_.") && !matches!(text, "." | "..") {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName::Account(text.to_owned()))
+        }
+    }
+}
+
+impl AccountName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -127,6 +162,7 @@ macro_rules! text_in_json {
 
 text_in_json!(CollectionName);
 text_in_json!(Tag);
+text_in_json!(AccountName);
 
 #[cfg(test)]
 mod tests {

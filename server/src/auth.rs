@@ -1,24 +1,21 @@
 //! How does somebody prove who they are? By a password, once; then by a session.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use cooperage_protocol::UserId;
+use cooperage_protocol::{Password, UserId};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
 
+use crate::db::sessions::Place;
 use crate::db::{sessions, tokens, users};
 use crate::error::Error;
+use crate::login_limit::LoginLimit;
+use crate::passwords;
+use crate::state::Hub;
 
 /// The cookie that holds a session's token.
 pub const SESSION_COOKIE: &str = "cooperage_session";
@@ -26,8 +23,6 @@ pub const SESSION_COOKIE: &str = "cooperage_session";
 pub const SESSION_DAYS: i32 = 14;
 
 const ADMIN: &str = "admin";
-const FAILURES_PER_MINUTE: usize = 10;
-const CHECKS_AT_ONCE: usize = 2;
 const LONGEST_NAME: usize = 64;
 const WRONG: Error = Error::Unauthorized("name or password is wrong");
 
@@ -40,7 +35,10 @@ pub async fn ensure_admin(db: &PgPool, data: &Path) -> anyhow::Result<()> {
         Some(account) if password_file.exists() => account.id,
         _ => {
             let password = read_or_make_secret(&password_file)?;
-            users::put_admin(db, ADMIN, &hash_password(password).await?).await?
+            {
+                let hash = passwords::hash(password.into()).await?;
+                users::put_admin(db, ADMIN, &hash).await?
+            }
         }
     };
     let token = read_or_make_secret(&data.join("admin-token"))?;
@@ -80,101 +78,32 @@ pub fn hash_token(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-async fn hash_password(password: String) -> anyhow::Result<String> {
-    tokio::task::spawn_blocking(move || {
-        Argon2::default()
-            .hash_password(password.as_bytes())
-            .map(|hash| hash.to_string())
-            .map_err(|error| anyhow::anyhow!("hashing a password: {error}"))
-    })
-    .await?
-}
-
-/// Remembers failed logins, so that passwords cannot be tried by the thousand.
-#[derive(Debug, Clone)]
-pub struct LoginLimit {
-    failures: Arc<Mutex<HashMap<String, Vec<Instant>>>>,
-    /// Checking a password takes memory on purpose: many at once would take all there is.
-    checks: Arc<Semaphore>,
-}
-
-impl Default for LoginLimit {
-    fn default() -> Self {
-        Self {
-            failures: Arc::default(),
-            checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
-        }
-    }
-}
-
-impl LoginLimit {
-    fn is_reached(&self, name: &str) -> bool {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.retain(|_, times| {
-            times.retain(|time| time.elapsed() < Duration::from_mins(1));
-            !times.is_empty()
-        });
-        failures
-            .get(name)
-            .is_some_and(|times| times.len() >= FAILURES_PER_MINUTE)
-    }
-
-    fn note_failure(&self, name: &str) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures
-            .entry(name.to_owned())
-            .or_default()
-            .push(Instant::now());
-    }
-}
-
 /// Checks name and password; gives the token of a session that has begun.
-pub async fn log_in(
-    db: &PgPool,
+pub(crate) async fn log_in(
+    hub: &Hub,
     limit: &LoginLimit,
-    name: &str,
-    password: String,
+    (name, password): (&str, Password),
+    place: &Place,
 ) -> Result<String, Error> {
     let name = name.trim().to_lowercase();
     if name.len() > LONGEST_NAME {
         return Err(WRONG);
     }
-    // Also those who come at the same time wait here, so that the limit counts for them.
-    let _turn = limit.checks.acquire().await.map_err(anyhow::Error::from)?;
-    if limit.is_reached(&name) {
-        return Err(Error::Unauthorized(
-            "too many wrong passwords; wait a minute",
-        ));
-    }
-    let account = users::find(db, &name).await?;
+    let attempt = limit.attempt(&name, &place.address).await?;
+    let account = users::find(&hub.db, &name).await?;
     let user = account.as_ref().map(|account| account.id);
-    let is_right = verify(account.and_then(|account| account.password_hash), password).await?;
+    let stored = account.and_then(|account| account.password_hash);
+    let is_right = passwords::verify(stored, password).await?;
     if let Some(user) = user.filter(|_| is_right) {
-        return begin_session(db, user).await;
+        return begin_session(hub, user, place).await;
     }
-    limit.note_failure(&name);
+    attempt.failed();
     Err(WRONG)
 }
 
-/// An unknown name costs as much time as a known one, so that names cannot be told apart.
-async fn verify(hash: Option<String>, password: String) -> Result<bool, Error> {
-    let verified = tokio::task::spawn_blocking(move || match hash {
-        Some(hash) => PasswordHash::new(&hash).is_ok_and(|hash| {
-            Argon2::default()
-                .verify_password(password.as_bytes(), &hash)
-                .is_ok()
-        }),
-        None => Argon2::default()
-            .hash_password(password.as_bytes())
-            .is_err(),
-    });
-    verified
-        .await
-        .map_err(|error| Error::Internal(error.into()))
-}
-
-async fn begin_session(db: &PgPool, user: UserId) -> Result<String, Error> {
+/// Begins a session of somebody who has proved who they are; gives its token.
+pub(crate) async fn begin_session(hub: &Hub, user: UserId, place: &Place) -> Result<String, Error> {
     let token = make_token();
-    sessions::begin(db, user, &hash_token(&token), SESSION_DAYS).await?;
+    sessions::begin(&hub.db, user, &hash_token(&token), SESSION_DAYS, place).await?;
     Ok(token)
 }

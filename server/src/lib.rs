@@ -4,6 +4,7 @@
 //! [`routes`] `webhooks` → [`db`] `deliveries` → [`scan`] → [`db`] `builds` → [`routes`] `worker`
 //! → [`store`] → [`db`] `images` → [`routes`] `download`, `shub`; [`pages`] shows all of it.
 
+mod accounts;
 pub mod auth;
 mod build_log;
 mod checks;
@@ -14,8 +15,10 @@ pub mod db;
 pub mod error;
 pub mod forge;
 mod keyring;
+mod login_limit;
 pub mod on_demand;
 pub mod pages;
+mod passwords;
 mod plan;
 mod process;
 pub mod publish;

@@ -1,6 +1,6 @@
 //! How does the hub start, run and end?
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -84,7 +84,7 @@ async fn answer(
                 tracing::debug!("the hub is gone");
             }
         };
-        let app = routes::router(hub.clone());
+        let app = routes::router(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
         servers.spawn(async move {
             axum::serve(listener, app)
                 .with_graceful_shutdown(stopped)

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use cooperage_protocol::admin::{
     AddedCollection, BuildOnDemand, Collection, CollectionChange, NewCollection,
 };
-use cooperage_protocol::{CollectionName, Mode, Tag};
+use cooperage_protocol::{CollectionName, Mode, Tag, Visibility};
 
 use super::{builds, credential};
 use crate::config::DataFolder;
@@ -56,7 +56,7 @@ pub(crate) struct Add {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cooperage collection set lab/tool --lenient")]
-#[group(id = "change", required = true, multiple = true, args = ["max_running", "lenient", "modern"])]
+#[group(id = "change", required = true, multiple = true, args = ["max_running", "lenient", "modern", "visibility"])]
 pub(crate) struct Set {
     /// The collection.
     #[arg(value_name = "OWNER/REPO")]
@@ -70,6 +70,9 @@ pub(crate) struct Set {
     /// Accept definitions as Apptainer does.
     #[arg(long)]
     modern: bool,
+    /// Who sees and pulls it without a role in it: public, internal or private.
+    #[arg(long, value_name = "WHO")]
+    visibility: Option<Visibility>,
     #[command(flatten)]
     data: DataFolder,
     #[command(flatten)]
@@ -160,6 +163,7 @@ fn set(args: &Set) -> anyhow::Result<()> {
             (false, true) => Some(Mode::Modern),
             (false, false) => None,
         },
+        visibility: args.visibility,
     };
     let changed = Hub::of(&args.data.path)?.change_collection(&args.name, &change)?;
     args.format
@@ -181,12 +185,16 @@ fn table(collections: &[Collection]) -> String {
                 collection.name.to_string(),
                 tags.join(","),
                 collection.mode.to_string(),
+                collection.visibility.to_string(),
                 output::time(collection.updated_at),
                 collection.clone_url.clone(),
             ]
         })
         .collect();
-    output::table(["NAME", "TAGS", "MODE", "UPDATED", "CLONED FROM"], &rows)
+    output::table(
+        ["NAME", "TAGS", "MODE", "SEEN BY", "UPDATED", "CLONED FROM"],
+        &rows,
+    )
 }
 
 fn build(args: Build) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use cooperage_protocol::admin::CollectionChange;
-use cooperage_protocol::{CollectionId, CollectionName, Mode};
+use cooperage_protocol::{CollectionId, CollectionName, Mode, Visibility};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -158,11 +158,13 @@ pub async fn learn(
 pub async fn change(db: &PgPool, id: CollectionId, change: &CollectionChange) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE collections
-         SET max_running = COALESCE($2, max_running), mode = COALESCE($3, mode)
+         SET max_running = COALESCE($2, max_running), mode = COALESCE($3, mode),
+             visibility = COALESCE($4, visibility)
          WHERE id = $1",
         id.0,
         change.max_running.map(|most| i32::from(most.get())),
         change.mode.map(Mode::as_str),
+        change.visibility.map(Visibility::as_str),
     )
     .execute(db)
     .await?;

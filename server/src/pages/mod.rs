@@ -1,5 +1,6 @@
 //! What people see, one struct and one template per page.
 
+mod account;
 mod annotated;
 mod build;
 mod check;
@@ -12,12 +13,15 @@ mod forms;
 mod highlight;
 mod home;
 mod image;
+mod invitation;
 mod login;
 mod logs;
+mod members;
 mod queue;
 mod recipe;
 mod redact;
 mod settings;
+mod users;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -27,7 +31,7 @@ pub(crate) use errors::show_errors;
 pub(crate) use login::LoginPage;
 
 use crate::error::Error;
-use crate::rights::{Action, Visit};
+use crate::rights::{Action, Person, Visit};
 use crate::state::Hub;
 
 /// The pages' routes.
@@ -40,6 +44,9 @@ pub fn router() -> Router<Hub> {
         .merge(queue::router())
         .merge(deliveries::router())
         .merge(forms::router())
+        .merge(account::router())
+        .merge(invitation::router())
+        .merge(users::router())
         .merge(settings::router())
 }
 
@@ -56,6 +63,8 @@ pub fn url(hub: &Hub, path: &str) -> String {
 struct Layout {
     /// The name of the reader's account.
     person: Option<String>,
+    /// Whether the reader runs the hub.
+    runs_the_hub: bool,
     /// Whether buttons are shown that ask for builds of the page's collection.
     may_build: bool,
     /// Whether buttons are shown that change the page's collection.
@@ -68,6 +77,7 @@ impl Layout {
     fn new(visit: &Visit, here: &'static str) -> Self {
         Self {
             person: visit.caller.person().map(|person| person.name.clone()),
+            runs_the_hub: visit.caller.person().is_some_and(Person::runs_the_hub),
             may_build: visit.may(Action::Build),
             may_manage: visit.may(Action::Manage),
             here,

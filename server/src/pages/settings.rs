@@ -11,18 +11,19 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use cooperage_protocol::accounts::Member;
 use cooperage_protocol::admin::{CollectionChange, Credential, NewCredential};
 use cooperage_protocol::{CollectionName, Mode, Password, RegistryCheck};
 use serde::Deserialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{Layout, check, collection, format};
-use crate::checks;
+use super::{Layout, check, collection, format, members};
 use crate::db::views::{self, CollectionRow, SettingsRow};
 use crate::error::Error;
 use crate::rights::Visit;
 use crate::routes::parse_collection;
 use crate::state::Hub;
+use crate::{accounts, checks};
 
 /// The routes of settings.
 pub(super) fn router() -> Router<Hub> {
@@ -33,6 +34,9 @@ pub(super) fn router() -> Router<Hub> {
     let settings = Router::new()
         .route("/", get(show).post(change))
         .route("/secret", post(renew_secret))
+        .route("/visibility", post(members::show_to))
+        .route("/members", post(members::put))
+        .route("/members/remove", post(members::remove))
         .route("/accounts", post(put_account))
         .route("/accounts/remove", post(remove_account))
         .route("/checks", post(ask_check))
@@ -70,6 +74,7 @@ struct SettingsPage {
     settings: SettingsRow,
     accounts: Vec<AccountCard>,
     checks: Vec<RegistryCheck>,
+    members: Vec<Member>,
     webhook_url: String,
     said: Said,
 }
@@ -82,16 +87,18 @@ struct AccountCard {
 
 /// What the page answers to the form that was sent.
 #[derive(Default)]
-struct Said {
+pub(super) struct Said {
     /// A webhook's secret, shown once.
-    secret: Option<String>,
+    pub(super) secret: Option<String>,
     /// Why the account is not kept.
-    account_refused: Option<String>,
+    pub(super) account_refused: Option<String>,
     /// The account that was not kept, to be mended. Its password is not sent back.
-    registry: String,
-    username: String,
+    pub(super) registry: String,
+    pub(super) username: String,
+    /// Why nobody got a role.
+    pub(super) member_refused: Option<String>,
     /// Why the image is not checked.
-    check_refused: Option<String>,
+    pub(super) check_refused: Option<String>,
 }
 
 async fn show(
@@ -110,17 +117,18 @@ async fn page(
 ) -> Result<SettingsPage, Error> {
     let collection = collection::find(hub, name).await?;
     let checks = checks::list(hub, collection.id).await?;
-    let accounts = crate::credentials(hub, name).await?.into_iter();
+    let registries = crate::credentials(hub, name).await?.into_iter();
     Ok(SettingsPage {
         layout: Layout::new(visit, "home"),
         settings: views::settings(&hub.db, collection.id).await?,
-        accounts: accounts
+        accounts: registries
             .map(|account| AccountCard {
                 image: image_at(&account.registry, &checks),
                 account,
             })
             .collect(),
         checks,
+        members: accounts::members_of(hub, name).await?,
         webhook_url: super::url(hub, &format!("/webhooks/{}", collection.forge)),
         collection,
         said,
@@ -157,6 +165,7 @@ async fn change(
     let change = CollectionChange {
         mode: Some(form.mode),
         max_running: Some(form.max_running),
+        visibility: None,
     };
     crate::change_collection(&hub, &name, &change).await?;
     Ok(Redirect::to(&format!("/{name}/settings")))
@@ -251,7 +260,7 @@ async fn ask_check(
     }
 }
 
-async fn refused(
+pub(super) async fn refused(
     hub: &Hub,
     visit: &Visit,
     name: &CollectionName,

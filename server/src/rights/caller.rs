@@ -9,9 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cooperage_protocol::Scope;
 
-use super::{Caller, Person};
+use super::{Caller, Person, Proof, registry};
 use crate::auth::{self, SESSION_COOKIE};
-use crate::db::{sessions, tokens};
+use crate::db::sessions;
+use crate::db::tokens::{self, Token};
 use crate::error::Error;
 use crate::state::Hub;
 
@@ -53,14 +54,24 @@ fn token_in(value: &str) -> Option<String> {
 }
 
 async fn by_token(hub: &Hub, token: &str) -> Result<Caller, Error> {
+    if let Some(caller) = registry::read(hub, token).await? {
+        return Ok(caller);
+    }
     let found = tokens::find(&hub.db, &auth::hash_token(token)).await?;
-    let token = found.ok_or(UNKNOWN_TOKEN)?;
-    Ok(Caller::Person(Person {
+    found
+        .map(|token| Caller::Person(person_of(token)))
+        .ok_or(UNKNOWN_TOKEN)
+}
+
+/// Whom a token speaks for.
+pub(super) fn person_of(token: Token) -> Person {
+    Person {
         id: token.user,
         name: token.user_name,
         is_admin: token.is_admin,
         scopes: token.scopes,
-    }))
+        by: Proof::Token(token.id),
+    }
 }
 
 async fn by_session(hub: &Hub, cookie: &str) -> Result<Caller, Error> {
@@ -71,6 +82,7 @@ async fn by_session(hub: &Hub, cookie: &str) -> Result<Caller, Error> {
             name: session.user_name,
             is_admin: session.is_admin,
             scopes: vec![Scope::Admin],
+            by: Proof::Session(session.id),
         })
     }))
 }

@@ -5,11 +5,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use cooperage_protocol::{CollectionName, Visibility};
+use cooperage_protocol::{CollectionName, Scope, Visibility};
 
 use super::refusal::{Asked, Refusal};
 use super::table::{self, Place, Row, Rule};
-use super::{Action, Caller, Collection, may};
+use super::{Action, Caller, Collection, Person, may};
 use crate::db::rights;
 use crate::error::Error;
 use crate::routes;
@@ -32,6 +32,12 @@ impl Visit {
             caller,
             collection: None,
         })
+    }
+
+    /// The caller's account, on a route whose rule asks for one.
+    pub(crate) fn person(&self) -> Result<&Person, Error> {
+        let person = self.caller.person();
+        person.ok_or(Error::Unauthorized("this needs an account: log in"))
     }
 
     /// Whether the caller may do this too, to the collection of the visit.
@@ -124,6 +130,8 @@ async fn admit(
     asked.is_anonymous = visit.caller == Caller::Anonymous;
     match row.rule {
         Rule::Everybody | Rule::Lists | Rule::OwnProof => {}
+        Rule::Known => drop(known(&visit.caller)?),
+        Rule::Account => account_is_run_by(&visit.caller)?,
         Rule::Hub => hub_is_run_by(&visit.caller)?,
         Rule::Collection(place, action) => {
             let collection = find(hub, place, params, &visit.caller).await?;
@@ -136,14 +144,26 @@ async fn admit(
     Ok(visit)
 }
 
-fn hub_is_run_by(caller: &Caller) -> Result<(), Refusal> {
-    match caller {
-        Caller::Person(person) if person.runs_the_hub() => Ok(()),
-        Caller::Person(_) => Err(Refusal::Forbidden(
-            "this is for an administrator, whose token needs the scope admin",
-        )),
-        Caller::Anonymous => Err(Refusal::Anonymous),
+fn known(caller: &Caller) -> Result<&Person, Refusal> {
+    caller.person().ok_or(Refusal::Anonymous)
+}
+
+fn account_is_run_by(caller: &Caller) -> Result<(), Refusal> {
+    if known(caller)?.has(Scope::Admin) {
+        return Ok(());
     }
+    Err(Refusal::Forbidden(
+        "a token changes its account only when it has the scope admin",
+    ))
+}
+
+fn hub_is_run_by(caller: &Caller) -> Result<(), Refusal> {
+    if known(caller)?.runs_the_hub() {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden(
+        "this is for an administrator, whose token needs the scope admin",
+    ))
 }
 
 fn refuse(caller: &Caller, action: Action) -> Refusal {

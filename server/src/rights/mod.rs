@@ -4,15 +4,18 @@
 mod caller;
 mod guard;
 mod refusal;
+pub(crate) mod registry;
+pub(crate) mod signed;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use cooperage_protocol::{CollectionId, Role, Scope, UserId, Visibility};
+use cooperage_protocol::{CollectionId, Role, Scope, SessionId, TokenId, UserId, Visibility};
 
 use crate::db::views::Sight;
 
 pub(crate) use guard::{Visit, guard};
+pub(crate) use refusal::challenge;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,17 @@ pub(crate) struct Person {
     pub(crate) is_admin: bool,
     /// What the session or the token is good for.
     pub(crate) scopes: Vec<Scope>,
+    /// How they proved who they are.
+    pub(crate) by: Proof,
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// By the cookie of a session.
+    Session(SessionId),
+    /// By a token.
+    Token(TokenId),
 }
 
 /// What may be done to a collection.

@@ -54,10 +54,17 @@ impl Refusal {
                 Redirect::to(&login(asked.page.as_deref())).into_response()
             }
             // Clients of registries say who they are only when they are asked to.
-            (Form::Registry, Self::Missing(_)) if asked.is_anonymous => challenge(hub, asked),
-            (Form::Registry, Self::Anonymous) => challenge(hub, asked),
+            (Form::Registry, Self::Missing(_)) if asked.is_anonymous => {
+                challenge(hub, asked.scope.as_deref())
+            }
+            (Form::Registry, Self::Anonymous) => challenge(hub, asked.scope.as_deref()),
             (Form::Registry, refusal) => registry(hub, refusal, asked),
             (Form::Library, refusal) => library(refusal.into_error()),
+            // Their clients tell of wrong credentials only after a 404.
+            (Form::TokenStatus, refusal) => library(match refusal.into_error() {
+                Error::Unauthorized(why) => Error::NotFound(why.to_owned()),
+                other => other,
+            }),
             (Form::Page | Form::Problem, refusal) => refusal.into_error().into_response(),
         }
     }
@@ -84,9 +91,9 @@ fn login(page: Option<&str>) -> String {
 }
 
 /// Asks a client of registries for a token, and says where to get one.
-pub(super) fn challenge(hub: &Hub, asked: &Asked) -> Response {
+pub(crate) fn challenge(hub: &Hub, scope: Option<&str>) -> Response {
     let body = errors("UNAUTHORIZED", "this needs a token with the right to it");
-    let headers = [bearer_challenge(hub, asked.scope.as_deref(), None)];
+    let headers = [bearer_challenge(hub, scope, None)];
     (StatusCode::UNAUTHORIZED, headers, Json(body)).into_response()
 }
 

@@ -29,6 +29,10 @@ pub(super) enum Rule {
     Lists,
     /// Who may do this to the collection that the request is about.
     Collection(Place, Action),
+    /// Who has an account.
+    Known,
+    /// Who has an account and may change it: by a session, or by a token for everything.
+    Account,
     /// An administrator, who may do this to the hub.
     Hub,
     /// Its handler asks for what workers and forges prove themselves with.
@@ -59,6 +63,8 @@ pub(super) enum Form {
     Problem,
     /// Clients of the container library.
     Library,
+    /// Clients of the container library that ask whether their token is good.
+    TokenStatus,
     /// Clients of registries.
     Registry,
 }
@@ -165,6 +171,27 @@ pub(super) const TABLE: &[Row] = &[
     ),
     page(POST, "/{owner}/{repository}/settings/checks", MANAGE),
     page(GET, "/{owner}/{repository}/settings/checks/{id}", MANAGE),
+    // --- accounts
+    page(GET, "/auth/tokens", Rule::Account),
+    page(POST, "/auth/tokens", Rule::Account),
+    page(POST, "/auth/tokens/revoke", Rule::Account),
+    page(POST, "/auth/sessions/revoke", Rule::Account),
+    page(POST, "/auth/password", Rule::Account),
+    page(GET, "/auth/invitation", Rule::Everybody),
+    page(POST, "/auth/invitation", Rule::Everybody),
+    page(GET, "/auth/users", Rule::Hub),
+    page(POST, "/auth/users", Rule::Hub),
+    page(POST, "/auth/users/change", Rule::Hub),
+    page(POST, "/auth/users/invite", Rule::Hub),
+    page(POST, "/auth/teams", Rule::Hub),
+    page(POST, "/auth/teams/change", Rule::Hub),
+    page(POST, "/{owner}/{repository}/settings/visibility", MANAGE),
+    page(POST, "/{owner}/{repository}/settings/members", MANAGE),
+    page(
+        POST,
+        "/{owner}/{repository}/settings/members/remove",
+        MANAGE,
+    ),
     // --- what pages and the command line follow
     api(GET, "/builds/{id}/events", on(Place::Build, Read)),
     api(GET, "/builds/{id}/log", on(Place::Build, Read)),
@@ -199,6 +226,28 @@ pub(super) const TABLE: &[Row] = &[
     api(GET, "/api/builds/{id}", on(Place::Build, Read)),
     api(POST, "/api/builds/{id}/cancel", on(Place::Build, Build)),
     api(GET, "/api/builds/{id}/log", on(Place::Build, Read)),
+    api(GET, "/api/account", Rule::Known),
+    api(GET, "/api/tokens", Rule::Account),
+    api(POST, "/api/tokens", Rule::Account),
+    api(DELETE, "/api/tokens/{id}", Rule::Account),
+    api(GET, "/api/sessions", Rule::Account),
+    api(DELETE, "/api/sessions/{id}", Rule::Account),
+    api(GET, "/api/users", Rule::Hub),
+    api(POST, "/api/users", Rule::Hub),
+    api(PATCH, "/api/users/{name}", Rule::Hub),
+    api(POST, "/api/users/{name}/invitation", Rule::Hub),
+    api(GET, "/api/teams", Rule::Hub),
+    api(POST, "/api/teams", Rule::Hub),
+    api(DELETE, "/api/teams/{name}", Rule::Hub),
+    api(PUT, "/api/teams/{name}/members/{user}", Rule::Hub),
+    api(DELETE, "/api/teams/{name}/members/{user}", Rule::Hub),
+    api(GET, "/api/collections/{owner}/{repository}/members", MANAGE),
+    api(PUT, "/api/collections/{owner}/{repository}/members", MANAGE),
+    api(
+        DELETE,
+        "/api/collections/{owner}/{repository}/members/{kind}/{name}",
+        MANAGE,
+    ),
     api(GET, "/api/workers", Rule::Hub),
     api(POST, "/api/workers", Rule::Hub),
     api(
@@ -215,10 +264,18 @@ pub(super) const TABLE: &[Row] = &[
     ),
     library("/assets/config/config.prod.json", Rule::Everybody),
     library("/version", Rule::Everybody),
+    library("/v1/rbac/users/current", Rule::Known),
+    Row {
+        method: GET,
+        path: "/v1/token-status",
+        rule: Rule::Known,
+        form: Form::TokenStatus,
+    },
     library("/v1/images/{*container}", on(Place::Container, Read)),
     library("/v1/imagefile/{*container}", on(Place::Container, Read)),
     registry("/v2/", Rule::Everybody),
     registry("/v2", Rule::Everybody),
+    registry("/v2/token", Rule::Everybody),
     registry("/v2/{owner}/{repository}/manifests/{reference}", READ),
     registry("/v2/{owner}/{repository}/blobs/{digest}", READ),
     registry("/v2/{owner}/{repository}/tags/list", READ),

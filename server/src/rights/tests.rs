@@ -5,13 +5,13 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, get, on};
-use cooperage_protocol::{Role, Scope, UserId, Visibility};
+use cooperage_protocol::{Role, Scope, TokenId, UserId, Visibility};
 use sqlx::PgPool;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use super::table::{Row, Rule, TABLE};
-use super::{Action, Caller, Collection, Person, guard, may};
+use super::{Action, Caller, Collection, Person, Proof, guard, may};
 use crate::db::rights;
 use crate::db::views::{self, Sight};
 use crate::tests::World;
@@ -117,6 +117,7 @@ async fn lists_show_what_may_be_read(db: PgPool) {
                     name: String::new(),
                     is_admin: caller == Some("admin"),
                     scopes: vec![Scope::Read],
+                    by: Proof::Token(TokenId::generate()),
                 })
             });
             let collection = rights::of_collection(db, &name, person)
@@ -179,6 +180,7 @@ fn the_best_role_counts_and_no_scope_gives_more_than_it() {
             name: String::new(),
             is_admin,
             scopes: vec![scope],
+            by: Proof::Token(TokenId::generate()),
         })
     };
     let collection = |visibility, role| Collection {
@@ -262,9 +264,15 @@ impl People {
 
     async fn give_session(&self, name: &str, id: UserId) {
         let hash = auth::hash_token(name);
-        crate::db::sessions::begin(&self.world.hub.db, id, &hash, 1)
-            .await
-            .unwrap();
+        crate::db::sessions::begin(
+            &self.world.hub.db,
+            id,
+            &hash,
+            1,
+            &crate::db::sessions::Place::default(),
+        )
+        .await
+        .unwrap();
     }
 
     async fn give_token(&self, name: &str, id: UserId, label: &str, scope: &str) {
@@ -422,6 +430,9 @@ impl People {
             .replace("{registry}", "localhost:5000")
             .replace("{attempt}", "1")
             .replace("{number}", "1")
+            .replace("{name}", "nobody")
+            .replace("{user}", "nobody")
+            .replace("{kind}", "user")
     }
 }
 

@@ -235,7 +235,7 @@ async fn replay_delivery(
 }
 
 /// A JSON body whose errors are problems like all others.
-struct Body<T>(T);
+pub(super) struct Body<T>(pub(super) T);
 
 impl<T: serde::de::DeserializeOwned> axum::extract::FromRequest<Hub> for Body<T> {
     type Rejection = Error;

@@ -16,6 +16,7 @@ use super::download::{self, Reference};
 use crate::db::views::ImageRow;
 use crate::error::Error;
 use crate::pages;
+use crate::rights::Visit;
 use crate::state::Hub;
 
 /// Where keys are looked for: the hub keeps none.
@@ -26,6 +27,8 @@ pub(super) fn router() -> Router<Hub> {
     Router::new()
         .route("/assets/config/config.prod.json", get(discover))
         .route("/version", get(version))
+        .route("/v1/token-status", get(async || StatusCode::OK))
+        .route("/v1/rbac/users/current", get(current_user))
         .route("/v1/images/{*container}", get(describe))
         .route("/v1/imagefile/{*container}", get(download_file))
 }
@@ -41,6 +44,15 @@ async fn discover(State(hub): State<Hub>) -> Json<serde_json::Value> {
 /// Which version of the interface this is: a tag may mean one image for each architecture.
 async fn version() -> Json<serde_json::Value> {
     Json(json!({ "data": { "version": env!("CARGO_PKG_VERSION"), "apiVersion": "2.0.0-alpha.2" } }))
+}
+
+/// Who the token speaks for. Clients want no `data` around it here.
+async fn current_user(visit: Visit) -> Result<Json<serde_json::Value>, LibraryError> {
+    let person = visit.person()?;
+    Ok(Json(json!({
+        "username": person.name, "email": "", "realname": person.name,
+        "oidc_user_meta": { "secret": "" },
+    })))
 }
 
 #[derive(Deserialize)]

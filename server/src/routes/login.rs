@@ -1,17 +1,22 @@
-//! The administrator's way in and out.
+//! The way in and out, by a password.
 
-use axum::extract::{Query, State};
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Form, Router};
 use axum_extra::extract::CookieJar;
+use cooperage_protocol::Password;
 use serde::Deserialize;
 use url::Url;
 
-use crate::auth::{self, LoginLimit, SESSION_COOKIE};
-use crate::db::sessions;
+use crate::auth::{self, SESSION_COOKIE};
+use crate::db::sessions::{self, Place};
 use crate::error::Error;
+use crate::login_limit::{self, LoginLimit};
 use crate::pages::LoginPage;
 use crate::rights::Visit;
 use crate::state::Hub;
@@ -29,7 +34,7 @@ pub(super) fn router() -> Router<Hub> {
 #[derive(Deserialize)]
 struct Credentials {
     name: String,
-    password: String,
+    password: Password,
     #[serde(default)]
     next: String,
 }
@@ -71,12 +76,13 @@ async fn log_in(
     State(hub): State<Hub>,
     Extension(limit): Extension<LoginLimit>,
     visit: Visit,
+    At(place): At,
     Form(form): Form<Credentials>,
 ) -> Result<Response, Error> {
-    match auth::log_in(&hub.db, &limit, &form.name, form.password).await {
+    match auth::log_in(&hub, &limit, (&form.name, form.password), &place).await {
         Ok(token) => {
             let page = Redirect::to(own_page(&form.next));
-            Ok((set_cookie(&hub, &token, SESSION_SECONDS), page).into_response())
+            Ok((keep_session(&hub, &token), page).into_response())
         }
         Err(Error::Unauthorized(why)) => {
             let page = LoginPage::ask(&visit, why, form.next);
@@ -84,6 +90,27 @@ async fn log_in(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Where a request comes from.
+pub(crate) struct At(pub(crate) Place);
+
+impl FromRequestParts<Hub> for At {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Hub) -> Result<Self, Infallible> {
+        let agent = parts.headers.get(header::USER_AGENT);
+        let agent = agent.and_then(|agent| agent.to_str().ok());
+        Ok(Self(Place {
+            address: login_limit::address_of(&parts.headers, &parts.extensions),
+            agent: agent.unwrap_or_default().chars().take(200).collect(),
+        }))
+    }
+}
+
+/// Gives the browser the token of a session that has begun.
+pub(crate) fn keep_session(hub: &Hub, token: &str) -> [(HeaderName, String); 1] {
+    set_cookie(hub, token, SESSION_SECONDS)
 }
 
 fn set_cookie(hub: &Hub, token: &str, seconds: i64) -> [(HeaderName, String); 1] {

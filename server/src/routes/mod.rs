@@ -1,5 +1,6 @@
 //! Every route of the hub, by caller.
 
+mod accounts;
 mod admin;
 mod conditional;
 mod download;
@@ -20,6 +21,7 @@ use tower_http::csrf::CsrfLayer;
 pub(crate) use download::{explain_missing, parse_collection};
 pub(crate) use events::find_build;
 pub(crate) use library::collection_of as library_collection;
+pub(crate) use login::{At, keep_session};
 pub(crate) use shub::collection_of as shub_collection;
 
 use crate::error::Error;
@@ -28,6 +30,7 @@ use crate::state::Hub;
 /// All routes.
 pub fn router(hub: Hub) -> Router {
     Router::new()
+        .merge(accounts::router())
         .merge(admin::router())
         .merge(download::router())
         .merge(events::router())

@@ -17,6 +17,7 @@ use super::download::{self, Reference};
 use crate::db::images::{self, Artifact};
 use crate::db::views::{self, ImageFilter};
 use crate::error::Error;
+use crate::rights::{self, Visit, registry};
 use crate::state::Hub;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -33,6 +34,7 @@ pub(super) fn router() -> Router<Hub> {
     Router::new()
         .route("/v2/", get(is_registry))
         .route("/v2", get(is_registry))
+        .route("/v2/token", get(token))
         .route(
             "/v2/{owner}/{repository}/manifests/{reference}",
             get(manifest),
@@ -41,9 +43,37 @@ pub(super) fn router() -> Router<Hub> {
         .route("/v2/{owner}/{repository}/tags/list", get(tags))
 }
 
-async fn is_registry() -> impl IntoResponse {
+/// Whoever brings no token is told where to get one: clients with an account ask here first, and
+/// bring it nowhere when they are not asked.
+async fn is_registry(State(hub): State<Hub>, headers: HeaderMap) -> Response {
     let version = [("docker-distribution-api-version", "registry/2.0")];
-    (version, Json(json!({})))
+    if headers.contains_key(header::AUTHORIZATION) {
+        return (version, Json(json!({}))).into_response();
+    }
+    (version, rights::challenge(&hub, None)).into_response()
+}
+
+/// Gives a token for minutes in place of the one that the caller has, or of none.
+/// <https://distribution.github.io/distribution/spec/auth/token/>
+async fn token(
+    State(hub): State<Hub>,
+    visit: Visit,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, RegistryError> {
+    let scopes = query.into_iter().filter(|(name, _)| name == "scope");
+    let scopes = scopes.flat_map(|(_, value)| {
+        let scopes: Vec<_> = value.split(' ').map(ToOwned::to_owned).collect();
+        scopes
+    });
+    let scopes: Vec<_> = scopes.collect();
+    let token = registry::issue(&hub, &visit, &scopes);
+    let token = token.map_err(|error| RegistryError("UNAUTHORIZED", error))?;
+    let unkept = [(header::CACHE_CONTROL, "no-store")];
+    let body = json!({
+        "token": token, "access_token": token, "expires_in": registry::SECONDS,
+        "issued_at": chrono::Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+    });
+    Ok((unkept, Json(body)).into_response())
 }
 
 async fn manifest(

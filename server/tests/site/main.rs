@@ -5,6 +5,7 @@
     reason = "this is a program of tests, not a library"
 )]
 
+mod accounts;
 mod admin;
 mod credentials;
 mod diagnostics;

@@ -67,7 +67,10 @@ async fn a_library_client_is_told_what_there_is_instead(db: PgPool) {
 async fn a_registry_client_fetches_manifest_configuration_and_layer(db: PgPool) {
     let site = Site::open(db).await;
     let digest = site.publish("v1", b"the bytes of an image").await;
-    assert_eq!(site.get("/v2/", &[]).await.status, StatusCode::OK);
+    let token = format!("Bearer {}", site.secret("admin-token"));
+    let known = site.get("/v2/", &[("authorization", token.as_str())]).await;
+    assert_eq!(known.status, StatusCode::OK);
+    assert_eq!(site.get("/v2/", &[]).await.status, StatusCode::UNAUTHORIZED);
 
     let by_tag = site.get("/v2/lab/tool/manifests/v1", &[]).await;
     let name = by_tag.header("docker-content-digest").to_owned();
