@@ -11,6 +11,8 @@ use cooperage_image::Sources;
 use cooperage_image::oci::{Credentials, Registries};
 use secrecy::SecretString;
 
+use crate::login;
+
 const LONGEST_PASSWORD: u64 = 64 << 10;
 
 /// Where a hub has its data: also how commands find a hub of this machine.
@@ -166,11 +168,20 @@ fn password_from(input: impl BufRead) -> anyhow::Result<SecretString> {
     Ok(password.into())
 }
 
+/// Where `cooperage login` keeps tokens.
+pub(crate) fn login_file() -> Option<PathBuf> {
+    let folder = variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")));
+    folder.map(|folder| folder.join("cooperage/auth.json"))
+}
+
 fn account_files() -> Vec<PathBuf> {
     let home = variable("HOME").map(PathBuf::from);
     let docker = variable("DOCKER_CONFIG").map(|folder| PathBuf::from(folder).join("config.json"));
     let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
     [
+        login_file(),
         in_home(".apptainer/docker-config.json"),
         docker,
         in_home(".docker/config.json"),
@@ -196,6 +207,23 @@ pub(crate) fn sources() -> Sources {
         library_token: text("COOPERAGE_LIBRARY_TOKEN").map(Into::into),
         keyrings: folders.map(|folder| folder.join("pgp-public")).collect(),
     }
+}
+
+/// The same for somebody who calls the program: the hub they are logged in at is their library.
+pub(crate) fn sources_of_user() -> Sources {
+    let mut sources = sources();
+    if sources.library.is_some() {
+        return sources;
+    }
+    match login::active() {
+        Ok(None) => {}
+        Ok(Some(login)) => {
+            sources.library = Some(login.hub.as_str().trim_end_matches('/').to_owned());
+            sources.library_token = Some(login.token);
+        }
+        Err(error) => eprintln!("warning: no login is used: {error:#}"),
+    }
+    sources
 }
 
 /// Address of the Docker engine: Apptainer's variable first, then Docker's own.

@@ -15,6 +15,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "logs",
             "cancel",
             "worker",
+            "user",
+            "team",
+            "login",
+            "logout",
         ],
     ),
     (

@@ -1,4 +1,6 @@
-//! The administrator's calls to a hub, and how a hub of this machine is found.
+//! The calls to a hub, and how one is found: on this machine, or where the user is logged in.
+
+mod people;
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +16,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// A hub, as its administrator reaches it.
+use crate::login;
+
+/// A hub, as the holder of a token reaches it.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     http: Client,
@@ -32,7 +36,7 @@ pub(crate) enum HubError {
     #[error("hub at {0} cannot be reached")]
     Unreachable(Url, #[source] reqwest::Error),
     /// It does not accept the token.
-    #[error("hub at {0} does not accept the administrator's token in the data folder")]
+    #[error("hub at {0} does not accept the token of the data folder or of `cooperage login`")]
     Unauthorized(Url),
     /// It answered that this cannot be done.
     #[error("{}", .0.detail)]
@@ -42,13 +46,22 @@ pub(crate) enum HubError {
 type Result<T> = std::result::Result<T, HubError>;
 
 impl Hub {
-    /// The hub whose data lie in `data`.
+    /// The hub whose data lie in `data`, or else the one that the user is logged in at.
     pub(crate) fn of(data: &Path) -> Result<Self> {
+        Self::of_this_machine(data).or_else(|not_here| {
+            let login =
+                login::active().map_err(|error| HubError::NotFound(format!("{error:#}")))?;
+            let login = login.ok_or(not_here)?;
+            Self::new(login.hub, login.token)
+        })
+    }
+
+    fn of_this_machine(data: &Path) -> Result<Self> {
         let read = |name: &str| {
             std::fs::read_to_string(data.join(name)).map_err(|error| {
                 HubError::NotFound(format!(
-                    "no hub found: {}: {error}; start one with `cooperage up`, or name its data \
-                     folder with --data",
+                    "no hub found: {}: {error}; start one with `cooperage up`, name its data \
+                     folder with --data, or `cooperage login` at another one",
                     data.join(name).display()
                 ))
             })
@@ -88,9 +101,7 @@ impl Hub {
         let response = request.send().map_err(|error| self.unreachable(error))?;
         match response.status() {
             status if status.is_success() => Ok(response),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(HubError::Unauthorized(self.base.clone()))
-            }
+            StatusCode::UNAUTHORIZED => Err(HubError::Unauthorized(self.base.clone())),
             status => Err(HubError::Refused(problem(status, response))),
         }
     }

@@ -9,6 +9,7 @@ mod exit;
 mod follow;
 mod help;
 mod hub;
+mod login;
 mod output;
 mod progress;
 mod up;

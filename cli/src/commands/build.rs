@@ -86,7 +86,7 @@ pub(super) fn engine(registries: &RegistryArgs) -> Engine {
         cache: config::cache_folder(),
         scratch: config::scratch_folder(),
         registries: registries.registries(),
-        sources: config::sources(),
+        sources: config::sources_of_user(),
         identity: cooperage_image::sandbox::Identity::default(),
         network: cooperage_image::sandbox::Network::default(),
         environment: config::environment(),

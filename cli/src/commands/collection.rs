@@ -9,7 +9,7 @@ use cooperage_protocol::admin::{
 };
 use cooperage_protocol::{CollectionName, Mode, Tag, Visibility};
 
-use super::{builds, credential};
+use super::{builds, credential, people};
 use crate::config::DataFolder;
 use crate::hub::Hub;
 use crate::output::{self, FormatArgs};
@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Accounts of a collection for the registries of its bases.
     #[command(subcommand)]
     Credential(credential::Command),
+    /// Who has which role in a collection.
+    #[command(subcommand)]
+    Member(people::MemberCommand),
     /// Disconnect a repository; its images are no longer served.
     Remove(Remove),
 }
@@ -120,6 +123,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::List(args) => list(&args),
         Command::Build(args) => build(args),
         Command::Credential(command) => return credential::run(command),
+        Command::Member(command) => return people::run_member(command),
         Command::Remove(args) => remove(&args),
     }?;
     Ok(ExitCode::SUCCESS)

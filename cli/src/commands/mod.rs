@@ -17,8 +17,10 @@ mod expand;
 mod export;
 mod import;
 mod inspect;
+mod login;
 mod logs;
 mod man;
+mod people;
 mod pull;
 mod registry;
 mod run;
@@ -59,6 +61,16 @@ pub(crate) enum Command {
     /// Register workers and list them.
     #[command(subcommand)]
     Worker(worker::Command),
+    /// Make accounts, list them, shut them out.
+    #[command(subcommand)]
+    User(people::UserCommand),
+    /// Make teams of accounts.
+    #[command(subcommand)]
+    Team(people::TeamCommand),
+    /// Keep a token for a hub.
+    Login(login::LoginArgs),
+    /// Forget the token for a hub.
+    Logout(login::LogoutArgs),
     /// Build an image from a definition: the engine alone, no hub, as any user.
     Build(build::Args),
     /// Check a definition without building it.
@@ -119,6 +131,10 @@ impl Command {
             Self::Logs(args) => logs::run(&args),
             Self::Cancel(args) => cancel::run(&args),
             Self::Worker(command) => worker::run(command),
+            Self::User(command) => people::run_user(command),
+            Self::Team(command) => people::run_team(command),
+            Self::Login(args) => login::log_in(&args),
+            Self::Logout(args) => login::log_out(&args),
             Self::Build(args) => build::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Run(args) => Ok(run::run(args)),

@@ -31,7 +31,7 @@ pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
         cache: config::cache_folder(),
         scratch: config::scratch_folder(),
         registries: args.registries.registries(),
-        sources: config::sources(),
+        sources: config::sources_of_user(),
         identity: cooperage_image::sandbox::Identity::default(),
         network: cooperage_image::sandbox::Network::default(),
         environment: config::environment(),
