@@ -15,6 +15,9 @@ const INVITED_DAYS: i32 = 7;
 const LONGEST_LABEL: usize = 64;
 const MOST_DAYS: u16 = 3650;
 
+/// What Apptainer takes for no token at all.
+const SHORTEST_TOKEN: usize = 200;
+
 /// What programs that look for leaked secrets find our tokens by.
 const TOKEN_PREFIX: &str = "cooperage_";
 
@@ -137,9 +140,18 @@ pub(crate) async fn add_token(
     if new.days.is_some_and(|days| days == 0 || days > MOST_DAYS) {
         return refused(format!("a token is good for 1 to {MOST_DAYS} days"));
     }
-    let token = format!("{TOKEN_PREFIX}{}", auth::make_token());
+    let token = make_token();
     tokens::insert(&hub.db, person.id, &auth::hash_token(&token), new).await?;
     Ok(AddedToken { token })
+}
+
+/// A token that all clients take: `apptainer remote login --tokenfile` refuses short ones.
+fn make_token() -> String {
+    let mut token = TOKEN_PREFIX.to_owned();
+    while token.len() <= SHORTEST_TOKEN {
+        token.push_str(&auth::make_token());
+    }
+    token
 }
 
 /// Revokes a token of the caller.
