@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::lower::{self, Role};
 use crate::runtime;
+use crate::sandbox::{Identity, Namespace};
 
 /// A kind of thing that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,11 +26,22 @@ pub enum Kind {
     Trees,
     /// Downloads that broke off.
     Downloads,
+    /// Bases that were unpacked to be built on.
+    Lowers,
+    /// What the scripts of definitions changed in them.
+    Steps,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Layers, Self::Images, Self::Trees, Self::Downloads];
+    pub const ALL: [Self; 6] = [
+        Self::Layers,
+        Self::Images,
+        Self::Trees,
+        Self::Downloads,
+        Self::Lowers,
+        Self::Steps,
+    ];
 
     fn folder(self) -> &'static str {
         match self {
@@ -36,6 +49,8 @@ impl Kind {
             Self::Images => "images",
             Self::Trees => "trees",
             Self::Downloads => "downloads",
+            Self::Lowers => Role::Base.folder(),
+            Self::Steps => Role::Step.folder(),
         }
     }
 }
@@ -74,7 +89,7 @@ pub fn list(cache: &Path, kinds: &[Kind]) -> Result<Vec<Entry>, Error> {
         };
         for entry in found {
             let path = entry.map_err(Error::io("reading", &folder))?.path();
-            let is_lock = path.extension().is_some_and(|ending| ending == "lock");
+            let is_lock = path.to_string_lossy().ends_with(".lock");
             let Ok(metadata) = fs::symlink_metadata(&path) else {
                 continue;
             };
@@ -109,6 +124,9 @@ pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
         let is_removed = match entry.kind {
             Kind::Layers if !is_free => false,
             Kind::Trees => runtime::remove_tree(&entry.path)?,
+            Kind::Lowers | Kind::Steps => {
+                lower::remove(&entry.path, &Namespace::new(Identity::Auto)?)?
+            }
             Kind::Downloads if is_locked(&entry.path) => false,
             _ => remove_file(&entry.path)?,
         };

@@ -132,10 +132,7 @@ fn send(
             input: Some(&mut archive),
             ..Streams::default()
         };
-        let root = workspace.rootfs();
-        let written = workspace
-            .namespace()
-            .perform(&root, &Task::CopyFiles(targets), streams);
+        let written = workspace.perform(&Task::CopyFiles(targets), streams);
         // A writer that is still writing learns that nobody reads any more.
         drop(archive);
         (writing.join(), written)

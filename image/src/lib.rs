@@ -22,6 +22,7 @@ pub mod files;
 pub mod inside;
 pub mod inspect;
 pub mod layer;
+mod lower;
 pub mod metadata;
 pub mod oci;
 pub mod pack;
@@ -35,7 +36,7 @@ pub mod squashfs;
 
 pub use engine::{
     BuiltImage, Cancel, Context, Engine, Event, Facts, Hold, ImageFile, Limits, Output, Part,
-    Parts, Permissions, Phase, Progress, Request, Settings, Sources, Test, definition_of_image,
-    definition_of_uri,
+    Parts, Permissions, Phase, Progress, Request, Roots, Settings, Sources, Test,
+    definition_of_image, definition_of_uri,
 };
 pub use error::{Error, FailureKind};

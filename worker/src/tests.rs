@@ -211,6 +211,7 @@ async fn start(told: Told, build: Arc<Build>) -> Running {
             identity: Identity::default(),
             network: Network::default(),
             environment: std::collections::BTreeMap::new(),
+            roots: cooperage_image::Roots::default(),
         },
     };
     let stopping = CancellationToken::new();

@@ -90,6 +90,7 @@ pub(super) fn engine(registries: &RegistryArgs) -> Engine {
         identity: cooperage_image::sandbox::Identity::default(),
         network: cooperage_image::sandbox::Network::default(),
         environment: config::environment(),
+        roots: cooperage_image::Roots::default(),
     })
 }
 

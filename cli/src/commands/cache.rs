@@ -54,6 +54,8 @@ enum KindArg {
     Images,
     Trees,
     Downloads,
+    Lowers,
+    Steps,
 }
 
 impl From<KindArg> for Kind {
@@ -63,6 +65,8 @@ impl From<KindArg> for Kind {
             KindArg::Images => Self::Images,
             KindArg::Trees => Self::Trees,
             KindArg::Downloads => Self::Downloads,
+            KindArg::Lowers => Self::Lowers,
+            KindArg::Steps => Self::Steps,
         }
     }
 }

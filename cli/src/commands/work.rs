@@ -50,6 +50,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             identity: cooperage_image::sandbox::Identity::default(),
             network: cooperage_image::sandbox::Network::default(),
             environment: config::environment(),
+            roots: cooperage_image::Roots::default(),
         },
     };
     let runtime = tokio::runtime::Runtime::new()?;

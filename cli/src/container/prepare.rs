@@ -35,6 +35,7 @@ pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
         identity: cooperage_image::sandbox::Identity::default(),
         network: cooperage_image::sandbox::Network::default(),
         environment: config::environment(),
+        roots: cooperage_image::Roots::default(),
     };
     let cancel = Cancel::default();
     cancel_on_signals(&cancel)?;

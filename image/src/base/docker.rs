@@ -11,7 +11,7 @@ use crate::definition::{Account, Docker};
 use crate::engine::Request;
 use crate::error::Error;
 use crate::metadata::BaseKind;
-use crate::oci::{self, Accounts, Fetch, FetchedImage, HeaderAccount, Reference};
+use crate::oci::{self, Accounts, Fetch, FetchedImage, HeaderAccount, LayerBlob, Reference};
 
 /// Fetches the image's layers and puts them over each other.
 pub(super) fn bootstrap(
@@ -19,16 +19,27 @@ pub(super) fn bootstrap(
     docker: &Docker,
 ) -> Result<Base, Error> {
     let image = fetch(bootstrapper, docker)?;
-    for (index, layer) in image.layers.iter().enumerate() {
-        bootstrapper.say(&format!(
-            "unpacking layer {} of {}",
-            index + 1,
-            image.layers.len()
-        ));
+    let key = image.layers.iter().fold(
+        bootstrapper.key("layers"),
+        |key,
+         LayerBlob {
+             digest, diff_id, ..
+         }| { key.and(digest).and(diff_id.as_deref().unwrap_or_default()) },
+    );
+    bootstrapper.keep(Some(key.end()), &mut |bootstrapper| {
+        unpack(bootstrapper, &image.layers)
+    })?;
+    Ok(base(image, docker))
+}
+
+fn unpack(bootstrapper: &mut Bootstrapper<'_>, layers: &[LayerBlob]) -> Result<(), Error> {
+    let count = layers.len();
+    for (index, layer) in layers.iter().enumerate() {
+        bootstrapper.say(&format!("unpacking layer {} of {count}", index + 1));
         let mut file = File::open(&layer.path).map_err(Error::io("opening", &layer.path))?;
         bootstrapper.apply(&mut file, layer.diff_id.clone())?;
     }
-    Ok(base(image, docker))
+    Ok(())
 }
 
 /// What an image whose layers are in the tree brings along besides.

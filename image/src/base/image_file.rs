@@ -1,8 +1,8 @@
 //! The root file system of an image file: SIF, and the bare file systems of Singularity 2.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use crate::error::Error;
 use crate::ext3;
@@ -13,6 +13,7 @@ use crate::squashfs::{self, Bounds, Part};
 const SQUASHFS_MAGIC: &[u8; 4] = b"hsqs";
 /// Singularity 2 looked no further for the end of the line that makes its images programs.
 const LONGEST_LINE: usize = 64;
+const HEAD: usize = 32 << 10;
 
 /// Gives the root file system of an image, a file and its name, to `take`; tells the configuration
 /// of the Docker image that it was made from, if any.
@@ -22,16 +23,28 @@ pub(crate) fn read_tree(
     take: impl FnOnce(&mut (dyn Read + Send)) -> Result<(), Error>,
 ) -> Result<Option<OciConfig>, Error> {
     let (tree, config) = find_tree(file, name)?;
-    let part = Part {
-        file,
-        offset: tree.offset,
-        length: tree.size,
-    };
-    match tree.kind {
-        Kind::Squashfs => squashfs::read_as_tar(part, bounds, take)?,
-        Kind::Ext3 => ext3::read_as_tar(part, bounds.cancel, take)?,
-    }
+    tree.read(file, bounds, take)?;
     Ok(config)
+}
+
+/// Another text for every state of a file: what was made of it is never used for another.
+pub(super) fn state(file: &File) -> io::Result<Vec<u8>> {
+    let found = file.metadata()?;
+    let numbers = [
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.mtime().cast_unsigned(),
+        found.mtime_nsec().cast_unsigned(),
+        found.ctime().cast_unsigned(),
+        found.ctime_nsec().cast_unsigned(),
+    ];
+    let mut state: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
+    // The head of a SIF holds its id and its table.
+    let mut head = vec![0; HEAD];
+    let count = file.read_at(&mut head, 0)?;
+    state.extend_from_slice(&head[..count]);
+    Ok(state)
 }
 
 /// Where an image's root file system is.
@@ -39,6 +52,26 @@ pub(crate) struct Tree {
     pub(crate) kind: Kind,
     pub(crate) offset: u64,
     size: u64,
+}
+
+impl Tree {
+    /// Gives it to `take`.
+    pub(super) fn read(
+        &self,
+        file: &File,
+        bounds: Bounds<'_>,
+        take: impl FnOnce(&mut (dyn Read + Send)) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let part = Part {
+            file,
+            offset: self.offset,
+            length: self.size,
+        };
+        match self.kind {
+            Kind::Squashfs => squashfs::read_as_tar(part, bounds, take),
+            Kind::Ext3 => ext3::read_as_tar(part, bounds.cancel, take),
+        }
+    }
 }
 
 /// What it is.

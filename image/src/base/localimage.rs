@@ -41,13 +41,17 @@ pub(crate) fn unpack(
     bootstrapper: &mut Bootstrapper<'_>,
     (file, name): (&File, &str),
 ) -> Result<Option<OciConfig>, Error> {
+    let (tree, config) = image_file::find_tree(file, name)?;
+    let state = image_file::state(file).map_err(Error::io("reading", name))?;
+    let key = bootstrapper.key("image").and(&state).end();
     let bounds = Bounds {
         limits: bootstrapper.request.limits,
         cancel: bootstrapper.cancel,
     };
-    image_file::read_tree((file, name), bounds, |archive| {
-        bootstrapper.apply(archive, None)
-    })
+    bootstrapper.keep(Some(key), &mut |bootstrapper| {
+        tree.read(file, bounds, |archive| bootstrapper.apply(archive, None))
+    })?;
+    Ok(config)
 }
 
 /// Puts the root file system of a folder, and its name, into the tree.

@@ -1,6 +1,7 @@
 //! Where the root file system of an image comes from: one file for each bootstrap agent.
 
 mod arch;
+mod below;
 mod busybox;
 pub mod debootstrap;
 mod docker;
@@ -33,6 +34,7 @@ use crate::metadata::{BaseKind, OciConfig};
 use crate::oci::{self, Accounts, Fetch, Platform, Reference};
 use crate::sandbox::{Streams, Workspace};
 
+pub(crate) use self::below::Below;
 pub(crate) use self::library::{download as download_library, state as state_of_library};
 pub(crate) use self::oras::{download as download_oras, state as state_of_oras};
 pub(crate) use self::shub::{download as download_shub, state as state_of_shub};
@@ -146,6 +148,8 @@ pub(crate) struct Bootstrapper<'a> {
     pub(crate) ledger: String,
     /// Bytes that the layers took on disk so far.
     pub(crate) unpacked: u64,
+    /// What the root file system lies over.
+    pub(crate) below: Below,
 }
 
 /// Fills the root file system from the base that a header names.
@@ -168,7 +172,10 @@ pub(crate) fn bootstrap(
         Bootstrap::Shub { from } => shub::bootstrap(bootstrapper, from),
         Bootstrap::Library(library) => library::bootstrap(bootstrapper, library),
         Bootstrap::LocalImage(image) => localimage::bootstrap(bootstrapper, image),
-        Bootstrap::Scratch => Ok(Base::default()),
+        Bootstrap::Scratch => {
+            bootstrapper.begin_empty();
+            Ok(Base::default())
+        }
     }
 }
 
@@ -203,7 +210,14 @@ impl<'a> Bootstrapper<'a> {
             ledger: std::mem::take(&mut self.ledger),
             most_bytes: limits.disk.map(|most| most.saturating_sub(self.unpacked)),
         };
-        let applied = apply(self.workspace, &task, layer, self.cancel)?;
+        let applied = match &self.below {
+            Below::Filling(tree) => {
+                let namespace = self.workspace.namespace();
+                let perform = |streams: Streams<'_>| namespace.perform(tree, &task, streams);
+                put(perform, layer, self.cancel)?
+            }
+            _ => apply(self.workspace, &task, layer, self.cancel)?,
+        };
         self.ledger = applied.ledger;
         self.unpacked += applied.bytes;
         Ok(())
@@ -225,6 +239,15 @@ pub(crate) fn apply(
     layer: &mut (dyn Read + Send),
     cancel: &Cancel,
 ) -> Result<Applied, Error> {
+    let perform = |streams: Streams<'_>| workspace.perform(task, streams);
+    put(perform, layer, cancel)
+}
+
+fn put(
+    perform: impl FnOnce(Streams<'_>) -> Result<Reply, Error>,
+    layer: &mut (dyn Read + Send),
+    cancel: &Cancel,
+) -> Result<Applied, Error> {
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
@@ -233,9 +256,7 @@ pub(crate) fn apply(
         input: Some(&mut layer),
         ..Streams::default()
     };
-    let applied = workspace
-        .namespace()
-        .perform(&workspace.rootfs(), task, streams);
+    let applied = perform(streams);
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }

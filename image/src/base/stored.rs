@@ -6,8 +6,9 @@ use super::{Base, Bootstrapper};
 use crate::engine::Context;
 use crate::error::Error;
 use crate::files::{self, Found};
+use crate::lower::{Key, KeyOf};
 use crate::metadata::BaseKind;
-use crate::oci::{self, Archive, StoredImage, Which};
+use crate::oci::{self, Archive, StoredImage, StoredLayer, Which};
 
 /// A file of the context, and which of its images is meant.
 pub(super) struct NamedFile {
@@ -68,6 +69,21 @@ pub(super) fn surroundings<'a>(bootstrapper: &Bootstrapper<'a>) -> oci::Surround
     }
 }
 
+/// What the layers make, if their digests are known before they are read.
+fn key(bootstrapper: &Bootstrapper<'_>, layers: &[StoredLayer]) -> Option<Key> {
+    let key = layers
+        .iter()
+        .try_fold(bootstrapper.key("layers"), |key, layer| {
+            let digests = (layer.digest(), layer.diff_id.as_deref());
+            let is_known = digests.0.is_some() || digests.1.is_some();
+            is_known.then(|| {
+                key.and(&digests.0.unwrap_or_default())
+                    .and(digests.1.unwrap_or_default())
+            })
+        });
+    key.map(KeyOf::end)
+}
+
 /// Puts the layers over each other.
 pub(super) fn unpack(
     bootstrapper: &mut Bootstrapper<'_>,
@@ -76,12 +92,16 @@ pub(super) fn unpack(
     include_cmd: bool,
 ) -> Result<Base, Error> {
     let count = image.layers.len();
-    for (index, layer) in image.layers.iter().enumerate() {
-        bootstrapper.say(&format!("unpacking layer {} of {count}", index + 1));
-        let mut content = layer.reader();
-        bootstrapper.apply(&mut content, layer.diff_id.clone())?;
-        content.finish()?;
-    }
+    let key = key(bootstrapper, &image.layers);
+    bootstrapper.keep(key, &mut |bootstrapper| {
+        for (index, layer) in image.layers.iter().enumerate() {
+            bootstrapper.say(&format!("unpacking layer {} of {count}", index + 1));
+            let mut content = layer.reader();
+            bootstrapper.apply(&mut content, layer.diff_id.clone())?;
+            content.finish()?;
+        }
+        Ok(())
+    })?;
     Ok(Base {
         kind: BaseKind::Fresh,
         config: Some(image.config),

@@ -57,12 +57,7 @@ impl Content<'_> {
             input: None,
             output: Output::Writer(&mut corrections),
         };
-        let rootfs = self.workspace.rootfs();
-        let needs = match self
-            .workspace
-            .namespace()
-            .perform(&rootfs, &task, streams)?
-        {
+        let needs = match self.workspace.perform(&task, streams)? {
             Reply::Surveyed(needs) => needs,
             other => return Err(Error::Internal(format!("survey was answered by {other:?}"))),
         };

@@ -85,6 +85,7 @@ impl Engine {
                 workspace: &workspace,
                 ledger: String::new(),
                 unpacked: 0,
+                below: base::Below::Nothing,
             },
             say: &|line| events(Event::Info(line)),
         };
@@ -164,9 +165,7 @@ impl Import<'_> {
 
     fn inside(&self, task: &Task) -> Result<(), Error> {
         let workspace = self.bootstrapper.workspace;
-        let done = workspace
-            .namespace()
-            .perform(&workspace.rootfs(), task, Streams::default());
+        let done = workspace.perform(task, Streams::default());
         done.map(drop)
     }
 }

@@ -105,10 +105,7 @@ impl StageBuild<'_> {
             input: None,
             output: Output::File(writer),
         };
-        let namespace = self.workspace.namespace();
-        namespace
-            .perform(&self.workspace.rootfs(), task, streams)
-            .map(drop)
+        self.workspace.perform(task, streams).map(drop)
     }
 }
 

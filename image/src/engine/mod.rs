@@ -9,6 +9,7 @@ mod image;
 mod packs;
 mod parts;
 mod request;
+mod roots;
 mod spec;
 mod stage;
 mod stages;
@@ -29,7 +30,7 @@ pub use self::image::{BuiltImage, Facts, Hold, ImageFile};
 pub use self::parts::{Part, Parts};
 pub(crate) use self::request::passed_on;
 pub use self::request::{
-    Cancel, Context, Limits, Output, Permissions, Request, Settings, Sources, Test,
+    Cancel, Context, Limits, Output, Permissions, Request, Roots, Settings, Sources, Test,
 };
 pub use self::spec::{definition_of_image, definition_of_uri};
 pub(crate) use self::unfold::unfold;

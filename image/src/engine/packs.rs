@@ -44,8 +44,7 @@ impl StageBuild<'_> {
         let tree = Cancellable::new(tree, cancel);
         let (streamed, packed) = thread::scope(|scope| {
             let packing = scope.spawn(|| packs.make_temporary(tree, self.recording()));
-            let namespace = self.workspace.namespace();
-            let streamed = namespace.perform(&self.workspace.rootfs(), &task, streams);
+            let streamed = self.workspace.perform(&task, streams);
             (streamed, packing.join())
         });
         let packed = packed.map_err(|_| Error::Internal("the packer panicked".to_owned()))?;

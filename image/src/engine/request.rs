@@ -47,6 +47,18 @@ pub struct Settings {
     pub network: Network,
     /// Variables of the caller. Scripts see the terminal's and the proxies'; nothing else of it.
     pub environment: BTreeMap<String, String>,
+    /// What root file systems lie in while they are built.
+    pub roots: Roots,
+}
+
+/// What root file systems lie in while they are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Roots {
+    /// An overlay of unpacked bases, which are kept in the cache; a folder where that does not work.
+    #[default]
+    Overlays,
+    /// A folder of their own, into which the base is unpacked each time.
+    Folders,
 }
 
 /// Where images come from that are in no registry, and whose signatures count.

@@ -6,13 +6,14 @@ use super::event::{Event, Phase};
 use super::request::{Context, Output, Permissions, Request, Settings, Test, clean_environment};
 use super::watch::Watch;
 use super::writable;
-use crate::base::{self, Base, Bootstrapper};
+use crate::base::{self, Base, Below, Bootstrapper};
 use crate::definition::{
     App, Bootstrap, Definition, FileCopy, FilesFrom, Header, LocalImage, Script, Stage,
 };
 use crate::error::{Error, FailureKind};
 use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
+use crate::lower::Lower;
 use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
 use crate::sandbox::{Namespace, Network, ScriptRun, Section, Streams, Workspace, run_script};
 
@@ -45,6 +46,8 @@ pub(super) struct StageBuild<'a> {
     /// What the file system cannot represent of the tree, in JSON lines.
     pub(super) ledger: String,
     pub(super) base: Base,
+    /// What the root file system lies over, the uppermost first.
+    pub(super) lowers: Vec<Lower>,
     pub(super) facts: InspectFacts,
 }
 
@@ -58,6 +61,7 @@ impl<'a> StageBuild<'a> {
             workspace,
             ledger: String::new(),
             base: Base::default(),
+            lowers: Vec::new(),
             facts: InspectFacts::default(),
         })
     }
@@ -73,6 +77,7 @@ impl<'a> StageBuild<'a> {
             workspace: &self.workspace,
             ledger: String::new(),
             unpacked: 0,
+            below: self.below()?,
         };
         let header = &self.stage.header.bootstrap;
         let updated = self.updated_sandbox();
@@ -82,28 +87,31 @@ impl<'a> StageBuild<'a> {
         };
         self.base = base.map_err(|error| at_base(error, &self.stage.header))?;
         self.ledger = bootstrapper.ledger;
-
+        if let Below::Trees(lowers) = bootstrapper.below {
+            let trees = lowers.iter().map(|lower| lower.tree.clone()).collect();
+            self.workspace.lay_over(trees)?;
+            self.lowers = lowers;
+        }
         self.order.watch.check()?;
+        self.inside(&Task::Several(self.preparations())).map(drop)
+    }
+
+    /// What is done to every base before anything is run in it.
+    fn preparations(&self) -> Vec<Task> {
+        let mut tasks = Vec::new();
         if self.order.request.permissions == Permissions::Fix {
-            self.inside(&Task::FixPermissions)?;
+            tasks.push(Task::FixPermissions);
         }
-        self.inside(&Task::InstallBase(self.base.kind))?;
+        tasks.push(Task::InstallBase(self.base.kind));
         if let Some(config) = self.base.config.clone() {
-            let include_cmd = self.base.include_cmd;
-            self.inside(&Task::InstallConfig {
+            tasks.push(Task::InstallConfig {
                 config: Box::new(config),
-                include_cmd,
-            })?;
+                include_cmd: self.base.include_cmd,
+            });
         }
-        let apps = self
-            .stage
-            .sections
-            .apps
-            .iter()
-            .map(AppOfStage::from)
-            .collect();
-        self.inside(&Task::InstallApps(apps))?;
-        Ok(())
+        let apps = self.stage.sections.apps.iter();
+        tasks.push(Task::InstallApps(apps.map(AppOfStage::from).collect()));
+        tasks
     }
 
     /// The sandbox that is updated takes the place of the base of the stage that becomes the image.
@@ -283,10 +291,7 @@ impl<'a> StageBuild<'a> {
     }
 
     pub(super) fn inside(&self, task: &Task) -> Result<Reply, Error> {
-        let rootfs = self.workspace.rootfs();
-        self.workspace
-            .namespace()
-            .perform(&rootfs, task, Streams::default())
+        self.workspace.perform(task, Streams::default())
     }
 
     fn script(&self, section: Section) -> ScriptRun<'_> {

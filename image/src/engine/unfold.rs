@@ -91,9 +91,7 @@ fn copy_tree(content: &Content<'_>, folder: &Path) -> Result<(), Error> {
     let (streamed, written) = thread::scope(|scope| {
         let writing = scope.spawn(move || write_tree(folder, &mut tree));
         let workspace = content.workspace;
-        let streamed = workspace
-            .namespace()
-            .perform(&workspace.rootfs(), &task, streams);
+        let streamed = workspace.perform(&task, streams);
         (streamed, writing.join())
     });
     if content.cancel.is_cancelled() {

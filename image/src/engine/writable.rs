@@ -33,9 +33,7 @@ pub(super) fn keep(
 fn has_shell(bootstrapper: &Bootstrapper<'_>) -> Result<bool, Error> {
     let workspace = bootstrapper.workspace;
     let task = Task::FindFiles(vec![SHELL.to_owned()]);
-    let found = workspace
-        .namespace()
-        .perform(&workspace.rootfs(), &task, Streams::default())?;
+    let found = workspace.perform(&task, Streams::default())?;
     match found {
         Reply::Found(found) => Ok(found.iter().any(|files| !files.is_empty())),
         other => Err(Error::Internal(format!("search was answered by {other:?}"))),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Reply;
 use crate::layer::{self, Ledger, Needs, Options, StreamOptions};
-use crate::sandbox::Failure;
+use crate::sandbox::{Failure, ROOTFS, UPPER};
 
 /// Puts a layer over the tree.
 pub(super) fn apply(options: &Options, ledger: &str, input: impl Read) -> Result<Reply, Failure> {
@@ -37,6 +37,18 @@ pub(super) fn put_tree(input: impl Read) -> Result<(), Failure> {
 pub(super) fn stream(latest: Option<i64>, ledger: &str, output: impl Write) -> Result<(), Failure> {
     let ledger = parse(ledger)?;
     layer::stream_tree(Path::new("/"), &ledger, output, StreamOptions { latest })?;
+    Ok(())
+}
+
+/// Writes what was changed in an overlay as a layer.
+pub(super) fn stream_changes(
+    latest: Option<i64>,
+    ledger: &str,
+    output: impl Write,
+) -> Result<(), Failure> {
+    let ledger = parse(ledger)?;
+    let [upper, merged] = [UPPER, ROOTFS].map(|name| Path::new("/").join(name));
+    layer::stream_upper(&upper, &merged, &ledger, output, StreamOptions { latest })?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod copy;
 mod layer;
 mod loan;
+mod overlay;
 mod permissions;
 mod remove;
 mod stage;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use copy::CopyTarget;
 pub use loan::Loan;
+pub(crate) use overlay::{PROBE, PROBE_ATTRIBUTE};
 pub use stage::FoundFile;
 
 use crate::layer::{Needs, Options};
@@ -87,6 +89,17 @@ pub enum Task {
         /// What the file system could not represent, in JSON lines.
         ledger: String,
     },
+    /// Writes what was changed in a tree that is an overlay, as a layer.
+    StreamChanges {
+        /// No time is later, in seconds since 1970.
+        latest: Option<i64>,
+        /// What the file system could not represent, in JSON lines.
+        ledger: String,
+    },
+    /// Finds out whether an overlay works, in one that has a file below.
+    TryOverlay,
+    /// Does several tasks, one after the other; the last one has a say.
+    Several(Vec<Task>),
     /// Tells what the tree needs of a file system; the output is what would have to be corrected
     /// in a copy of it, a [`Correction`](crate::layer::Correction) in JSON on each line.
     Survey {
@@ -99,6 +112,16 @@ pub enum Task {
     RemoveFile(PathBuf),
     /// Removes everything below the root directory.
     RemoveTree,
+    /// Removes everything below some folders, where there are such.
+    RemoveTrees(Vec<PathBuf>),
+}
+
+impl Task {
+    /// Whether it has to see the folders of an overlay besides the overlay. It then has the folder
+    /// of the build as its root directory, and follows no link.
+    pub(crate) fn looks_below(&self) -> bool {
+        matches!(self, Self::StreamChanges { .. })
+    }
 }
 
 /// What a task has to say.
@@ -123,7 +146,7 @@ pub enum Reply {
     Facts(Box<InspectFacts>),
 }
 
-/// Does a task; the root directory is the tree.
+/// Does a task; the root directory is the tree, or has it.
 pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> {
     let root = Path::new("/");
     match task {
@@ -150,6 +173,17 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
             most_bytes,
         } => return stage::put(&targets, &ledger, most_bytes, input),
         Task::StreamTree { latest, ledger } => layer::stream(latest, &ledger, output()?)?,
+        Task::StreamChanges { latest, ledger } => {
+            layer::stream_changes(latest, &ledger, output()?)?;
+        }
+        Task::TryOverlay => overlay::try_out()?,
+        Task::Several(tasks) => {
+            let mut reply = Reply::Done;
+            for task in tasks {
+                reply = perform(task, input)?;
+            }
+            return Ok(reply);
+        }
         Task::InstallBase(kind) => metadata::install_base(root, kind)?,
         Task::InstallConfig {
             config,
@@ -168,7 +202,8 @@ pub(crate) fn perform(task: Task, input: &UnixStream) -> Result<Reply, Failure> 
         }
         Task::FixPermissions => permissions::fix(root)?,
         Task::RemoveFile(path) => remove::remove(&path, false)?,
-        Task::RemoveTree => remove::remove_tree()?,
+        Task::RemoveTree => remove::remove_below(root)?,
+        Task::RemoveTrees(folders) => remove::remove_all_below(&folders)?,
     }
     Ok(Reply::Done)
 }

@@ -2,14 +2,26 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::sandbox::Failure;
 
-/// Removes everything below the root directory.
-pub(super) fn remove_tree() -> Result<(), Failure> {
-    for entry in fs::read_dir("/").map_err(Failure::io("reading", "/"))? {
-        let entry = entry.map_err(Failure::io("reading", "/"))?;
+/// Removes everything below some folders of the root directory; those that are not there are
+/// passed over.
+pub(super) fn remove_all_below(folders: &[PathBuf]) -> Result<(), Failure> {
+    for folder in folders {
+        let folder = Path::new("/").join(folder);
+        if folder.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            remove_below(&folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes everything below a folder.
+pub(super) fn remove_below(folder: &Path) -> Result<(), Failure> {
+    for entry in fs::read_dir(folder).map_err(Failure::io("reading", folder))? {
+        let entry = entry.map_err(Failure::io("reading", folder))?;
         let path = entry.path();
         let kind = entry.file_type().map_err(Failure::io("reading", &path))?;
         remove(&path, kind.is_dir())?;

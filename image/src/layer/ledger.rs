@@ -5,8 +5,9 @@
 //! Records belong to inodes, not to names: a file keeps its owner when a script renames it, and a
 //! file that took over a name does not inherit anything.
 //!
-//! A tree that no longer changes is a folder below overlays. Their files have its inode numbers,
-//! also when they were copied up, but not its times of birth: see [`Ledger::below_overlays`].
+//! A tree that no longer changes is a folder below overlays, which have its inode numbers as long
+//! as a file is not copied up: see [`Ledger::below_overlays`]. Files and folders that are recorded
+//! carry their number in an attribute, by which a copy is known.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -15,6 +16,9 @@ use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
 use super::Xattrs;
+
+/// The attribute in which a recorded file has its inode number.
+pub(super) const MARK: &str = "user.cooperage.inode";
 
 /// The number by which an overlay's root directory is known; no file has it.
 const ROOT: u64 = 0;
@@ -100,7 +104,7 @@ impl Ledger {
     /// inode number of its root directory.
     ///
     /// As long as the tree is there no other file of its file system gets the number of one of its
-    /// files. An overlay's root is the exception: it has a number of its own.
+    /// files, so the number alone tells which it is. An overlay's root has a number of its own.
     #[must_use]
     pub fn below_overlays(mut self, root: u64) -> Self {
         for record in self.records.values_mut() {
@@ -133,6 +137,12 @@ impl Ledger {
         self.find(root).or_else(|| self.find_as(ROOT, root))
     }
 
+    /// What is recorded about the file of which a file has the mark.
+    pub(super) fn find_marked(&self, mark: &[u8], file: &Statx) -> Option<&Record> {
+        let inode = std::str::from_utf8(mark).ok()?.parse().ok()?;
+        self.find_as(inode, file)
+    }
+
     fn find_as(&self, inode: u64, file: &Statx) -> Option<&Record> {
         let record = self.records.get(&inode)?;
         let same = record
@@ -143,8 +153,8 @@ impl Ledger {
         (same && !replaced).then_some(record)
     }
 
-    /// Replaces what is recorded about a file.
-    pub(super) fn record(&mut self, file: &Statx, facts: Unrepresented) {
+    /// Replaces what is recorded about a file; tells whether there is anything.
+    pub(super) fn record(&mut self, file: &Statx, facts: Unrepresented) -> bool {
         let Unrepresented {
             owner,
             device,
@@ -152,7 +162,7 @@ impl Ledger {
         } = facts;
         if owner.is_none() && device.is_none() && xattrs.is_empty() {
             self.records.remove(&file.stx_ino);
-            return;
+            return false;
         }
         let record = Record {
             inode: file.stx_ino,
@@ -163,6 +173,7 @@ impl Ledger {
             xattrs,
         };
         self.records.insert(file.stx_ino, record);
+        true
     }
 
     /// Forgets a file whose last name is removed.

@@ -7,15 +7,15 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, Timespec, Timestamps, Uid, chmodat, chownat, fchmod, fchown, futimens,
-    utimensat,
+    AtFlags, Gid, Mode, OFlags, Statx, Timespec, Timestamps, Uid, chmodat, chownat, fchmod, fchown,
+    futimens, openat, utimensat,
 };
 use rustix::io::Errno;
 use xattr::FileExt;
 
 use super::archive::Member;
 use super::error::Error;
-use super::ledger::{Device, Ledger, Unrepresented, status};
+use super::ledger::{Device, Ledger, MARK, Unrepresented, status};
 use super::tree::Place;
 use super::{Xattrs, is_foreign_xattr};
 
@@ -33,7 +33,7 @@ pub(super) fn apply_to_file(
     let xattrs = apply_xattrs(file, member, path)?;
     futimens(file, &times(member)).map_err(Error::io("setting the time of", path))?;
     let status = status(file.as_fd(), "").map_err(Error::io("looking at", path))?;
-    ledger.record(
+    let is_recorded = ledger.record(
         &status,
         Unrepresented {
             owner,
@@ -41,6 +41,9 @@ pub(super) fn apply_to_file(
             xattrs,
         },
     );
+    if is_recorded {
+        mark(file, &status, path)?;
+    }
     Ok(())
 }
 
@@ -81,7 +84,23 @@ pub(super) fn apply_to_place(
             xattrs: wanted_xattrs(member),
         },
     );
+    if device.is_some() {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let stand_in = openat(folder, name, flags, Mode::empty());
+        let stand_in = stand_in.map_err(Error::io("opening", path))?;
+        mark(&File::from(stand_in), &status, path)?;
+    }
     Ok(())
+}
+
+/// Overlays copy files, and their attributes with them.
+fn mark(file: &File, status: &Statx, path: &[u8]) -> Result<(), Error> {
+    let inode = status.stx_ino.to_string();
+    match file.set_xattr(MARK, inode.as_bytes()) {
+        // Such a file system is not below overlays.
+        Err(error) if Errno::from_io_error(&error).is_some_and(is_refusal) => Ok(()),
+        marked => marked.map_err(Error::io("setting an attribute of", path)),
+    }
 }
 
 fn unrepresented_owner(

@@ -48,6 +48,7 @@ pub(crate) fn is_kept_xattr(name: &[u8]) -> bool {
 fn is_foreign_xattr(name: &[u8]) -> bool {
     name == b"security.selinux"
         || name == b"user.rootlesscontainers"
+        || name == ledger::MARK.as_bytes()
         || name.starts_with(b"system.")
         || name.starts_with(b"trusted.overlay")
         || name.starts_with(b"user.overlay")

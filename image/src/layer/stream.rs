@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, OFlags, Statx};
 use tar::EntryType;
 
 use super::error::Error;
-use super::ledger::{Device, DeviceKind, Ledger, Record, status};
+use super::ledger::{self, Device, DeviceKind, Ledger, Record, status};
 use super::upper::Upper;
 use super::{Xattrs, header, is_kept_xattr, whiteout};
 
@@ -52,8 +52,7 @@ pub fn stream_tree(
 /// Writes what the upper folder of an overlay changes as a layer, sorted by name: its files, and
 /// whiteouts for what it hides of the folders below.
 ///
-/// `merged` is the overlay itself. What it says of a file is what the image has, and by the inode
-/// numbers there the ledger knows files of the folders below that were copied up since.
+/// `merged` is the overlay itself: what it says of a file is what the image has.
 pub fn stream_upper(
     upper: &Path,
     merged: &Path,
@@ -182,10 +181,7 @@ impl<'a, W: Write> Walk<'a, W> {
             };
             return self.write_header(&entry);
         }
-        let record = match path {
-            b"" => self.ledger.find_root(status),
-            _ => self.ledger.find(status),
-        };
+        let record = self.record(path, status)?;
         let xattrs = self.xattrs(path, record)?;
         let entry = Entry {
             record,
@@ -221,6 +217,24 @@ impl<'a, W: Write> Walk<'a, W> {
                     .push(PathBuf::from(OsStr::from_bytes(path)));
                 Ok(())
             }
+        }
+    }
+
+    /// What is recorded of a file, also when an overlay copied it up since.
+    fn record(&self, path: &[u8], status: &Statx) -> Result<Option<&'a Record>, Error> {
+        let known = match path {
+            b"" => self.ledger.find_root(status),
+            _ => self.ledger.find(status),
+        };
+        let can_be_marked = [FileType::RegularFile, FileType::Directory];
+        if known.is_some() || self.ledger.is_empty() || !can_be_marked.contains(&file_type(status))
+        {
+            return Ok(known);
+        }
+        match xattr::get(self.host_path(path), ledger::MARK) {
+            Ok(mark) => Ok(mark.and_then(|mark| self.ledger.find_marked(&mark, status))),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(Error::io("reading attributes of", path)(error)),
         }
     }
 

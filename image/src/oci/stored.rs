@@ -50,6 +50,13 @@ pub struct StoredLayer {
     pub diff_id: Option<String>,
 }
 
+impl StoredLayer {
+    /// Digest of the layer as it is stored, where it is known before it is read.
+    pub fn digest(&self) -> Option<String> {
+        self.digest.as_ref().map(ToString::to_string)
+    }
+}
+
 /// The content of a layer, hashed while it is read.
 #[derive(Debug)]
 pub struct LayerReader {

@@ -291,6 +291,7 @@ mod tests {
             identity: Identity::Auto,
             network: Network::None,
             environment: std::collections::BTreeMap::new(),
+            roots: crate::engine::Roots::default(),
         }
     }
 

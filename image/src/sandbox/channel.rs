@@ -23,6 +23,9 @@ pub(super) struct Start {
     pub(super) context: Option<PathBuf>,
     /// Files and folders to show beside it.
     pub(super) binds: Vec<Bind>,
+    /// Folders to lay the overlay over that is to be the root file system, the uppermost first;
+    /// without any it is a plain folder.
+    pub(super) lowers: Option<Vec<PathBuf>>,
     /// The user and the group to become first; only root of the machine can and has to.
     pub(super) outer: Option<(u32, u32)>,
     /// Whether the namespace has one id only.
@@ -35,9 +38,20 @@ pub(super) struct Start {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
     /// One of our own pieces of work.
-    Task(Task),
+    Task(Task, Seat),
     /// Somebody's script.
     Script(ScriptJob),
+}
+
+/// What a task has as its root directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Seat {
+    /// The folder that the helper began in.
+    Folder,
+    /// The root file system in the folder of a build.
+    Rootfs,
+    /// The folder of a build, in which the root file system is an overlay.
+    Workspace,
 }
 
 /// What the helper says.

@@ -78,6 +78,7 @@ fn enter(control: &UnixStream, start: &Start) -> Result<(), Failure> {
         unshare(CloneFlags::CLONE_NEWNS).map_err(machine("making a mount namespace"))?;
         mounts::show_context(start.context.as_deref())?;
         mounts::binds::show(&start.binds)?;
+        mounts::overlay::show_lowers(start.lowers.as_deref())?;
         become_user(uid, gid, true)?;
     }
 
@@ -89,7 +90,9 @@ fn enter(control: &UnixStream, start: &Start) -> Result<(), Failure> {
     if start.outer.is_none() {
         mounts::show_context(start.context.as_deref())?;
         mounts::binds::show(&start.binds)?;
+        mounts::overlay::show_lowers(start.lowers.as_deref())?;
     }
+    mounts::overlay::lay(start.lowers.as_deref())?;
     die_with_parent()
 }
 
@@ -144,7 +147,7 @@ fn do_one_job(control: &UnixStream) -> io::Result<()> {
     channel::send(control, &Report::Ready)?;
 
     let report = match channel::receive(control)? {
-        Job::Task(task) => mounts::enter_folder()
+        Job::Task(task, seat) => mounts::enter_seat(seat)
             .and_then(|()| inside::perform(task, control))
             .map(Report::Done),
         Job::Script(job) => init::run(&job),

@@ -49,7 +49,5 @@ impl Lent {
 }
 
 fn perform(workspace: &Workspace, task: &Task) -> Result<Reply, Error> {
-    workspace
-        .namespace()
-        .perform(&workspace.rootfs(), task, Streams::default())
+    workspace.perform(task, Streams::default())
 }

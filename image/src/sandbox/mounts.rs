@@ -3,6 +3,7 @@
 pub(super) mod binds;
 pub(super) mod devices;
 mod host;
+pub(super) mod overlay;
 pub(super) mod restrict;
 
 use std::fs;
@@ -15,12 +16,13 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::CWD;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use self::devices::Devices;
 use self::host::Host;
 use super::Bind;
+use super::channel::Seat;
 use super::child::machine;
 use super::failure::Failure;
 use super::script::Section;
@@ -31,17 +33,27 @@ pub(super) const SETUP_ROOTFS: &str = "/run/cooperage/rootfs";
 pub(super) const SETUP_CONTEXT: &str = "/run/cooperage/context";
 
 /// Names in a workspace.
-pub(super) const ROOTFS: &str = "rootfs";
+pub(crate) const ROOTFS: &str = "rootfs";
 pub(super) const CONTEXT: &str = "context";
 pub(super) const TMP: &str = "tmp";
 pub(super) const VAR_TMP: &str = "var-tmp";
 /// Where a layer in memory is, for who mounts it.
 pub(super) const LAYER: &str = "layer";
+/// Where what changes in an overlay is.
+pub(super) const CHANGES: &str = "changes";
+/// The folder in it that is the overlay's uppermost.
+pub(crate) const UPPER: &str = "changes/tree";
+/// What the overlay needs besides.
+pub(super) const WORK: &str = "work";
 
-/// Makes the current folder the root directory and lets go of everything else.
-pub(super) fn enter_folder() -> Result<(), Failure> {
+/// Makes a folder the root directory and lets go of everything else.
+pub(super) fn enter_seat(seat: Seat) -> Result<(), Failure> {
     keep_to_ourselves()?;
-    become_root(&clone_of(".")?)
+    let folder = match seat {
+        Seat::Folder | Seat::Workspace => ".",
+        Seat::Rootfs => ROOTFS,
+    };
+    become_root(&clone_of(folder)?)
 }
 
 /// Shows a folder of the machine as `context` below the current folder.
@@ -248,17 +260,8 @@ fn layered() -> Result<OwnedFd, Failure> {
     let mode = fs::metadata(ROOTFS).map_err(Failure::io("reading", ROOTFS))?;
     fs::set_permissions(Path::new(LAYER).join("upper"), mode.permissions())
         .map_err(Failure::io("changing the mode of", LAYER))?;
-    let make = || {
-        let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(context.as_fd(), "lowerdir", ROOTFS)?;
-        fsconfig_set_string(context.as_fd(), "upperdir", format!("{LAYER}/upper"))?;
-        fsconfig_set_string(context.as_fd(), "workdir", format!("{LAYER}/work"))?;
-        fsconfig_set_flag(context.as_fd(), "userxattr")?;
-        fsconfig_create(context.as_fd())?;
-        let restrictions = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, restrictions)
-    };
-    make().map_err(|error| Failure::machine("laying a writable layer over the image", error))
+    let (upper, work) = (format!("{LAYER}/upper"), format!("{LAYER}/work"));
+    overlay::made_of(ROOTFS, &upper, &work)
 }
 
 pub(super) fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Failure> {

@@ -3,13 +3,14 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
-use super::channel::{self, Job, Report, Start};
+use super::channel::{self, Job, Report, Seat, Start};
 use super::child::{HELPER_NAME, can_be_helper};
 use super::identity::Mapping;
 use super::{Identity, Network};
@@ -70,6 +71,19 @@ impl Namespace {
         self.mapping.is_single()
     }
 
+    /// Another text for every other assignment of ids.
+    pub(crate) fn signature(&self) -> String {
+        format!("{:?}", self.mapping)
+    }
+
+    /// Gives a file of ours to the root of the namespace.
+    pub(crate) fn give(&self, path: &Path) -> Result<(), Error> {
+        let Some((uid, gid)) = self.mapping.outer() else {
+            return Ok(());
+        };
+        chown(path, Some(uid), Some(gid)).map_err(Error::io("changing the owner of", path))
+    }
+
     /// Whether a user of the machine is one of the users inside.
     pub(crate) fn has_user(&self, uid: u32) -> bool {
         self.mapping.has_user(uid)
@@ -82,13 +96,25 @@ impl Namespace {
         task: &Task,
         streams: Streams<'_>,
     ) -> Result<Reply, Error> {
+        self.perform_in(&self.start_in(folder), Seat::Folder, task, streams)
+    }
+
+    /// Does a task with another root directory than the folder of `start`.
+    pub(super) fn perform_in(
+        &self,
+        start: &Start,
+        seat: Seat,
+        task: &Task,
+        streams: Streams<'_>,
+    ) -> Result<Reply, Error> {
         let (stdout, writer) = match streams.output {
             Output::Nowhere => (Stdio::null(), None),
             Output::Writer(writer) => (Stdio::piped(), Some(writer)),
             Output::File(file) => (file.into(), None),
         };
-        let mut helper = self.start(&self.start_in(folder), stdout, Stdio::inherit())?;
-        channel::send(&helper.control, &Job::Task(task.clone())).map_err(broken)?;
+        let mut helper = self.start(start, stdout, Stdio::inherit())?;
+        let job = Job::Task(task.clone(), seat);
+        channel::send(&helper.control, &job).map_err(broken)?;
 
         let output = helper.child.stdout.take().zip(writer);
         let fed = exchange(&helper.control, streams.input, output);
@@ -108,6 +134,7 @@ impl Namespace {
             folder: folder.to_owned(),
             context: None,
             binds: Vec::new(),
+            lowers: None,
             outer: self.mapping.outer(),
             single: self.is_single(),
             offline: false,

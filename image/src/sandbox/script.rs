@@ -186,7 +186,7 @@ struct Running {
 impl Running {
     fn start(workspace: &Workspace, run: &ScriptRun<'_>) -> Result<Self, Error> {
         let namespace: &Namespace = workspace.namespace();
-        let mut start = namespace.start_in(workspace.path());
+        let mut start = workspace.start();
         start.offline = is_offline(run.network);
         start.context = run.context.map(PathBuf::from);
         start.binds = run.binds.to_vec();

@@ -2,14 +2,15 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::{Namespace, Streams, mounts};
+use super::channel::{Seat, Start};
+use super::{Namespace, Root, Streams, mounts};
 use crate::error::Error;
-use crate::inside::Task;
+use crate::inside::{Reply, Task};
 
 const PREFIX: &str = "build-";
 const LOCK: &str = "lock";
@@ -20,6 +21,7 @@ const LOCK: &str = "lock";
 pub struct Workspace {
     namespace: Namespace,
     path: PathBuf,
+    root: Root,
     _lock: File,
 }
 
@@ -38,9 +40,10 @@ impl Workspace {
         let workspace = Self {
             namespace: namespace.clone(),
             path,
+            root: Root::Folder,
             _lock: lock,
         };
-        workspace.give_to_namespace(&workspace.path)?;
+        workspace.namespace.give(&workspace.path)?;
         for name in [mounts::ROOTFS, mounts::TMP, mounts::VAR_TMP] {
             workspace.make_folder(name)?;
         }
@@ -73,20 +76,53 @@ impl Workspace {
         &self.namespace
     }
 
-    pub(super) fn make_folder(&self, name: &str) -> Result<(), Error> {
-        let path = self.path.join(name);
-        match DirBuilder::new().mode(0o755).create(&path) {
-            Ok(()) => self.give_to_namespace(&path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(Error::io("creating", path)(error)),
+    /// What the root file system lies in.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Makes the root file system, in which there is nothing yet, an overlay over these folders, the
+    /// uppermost first. All lie in one file system with the workspace.
+    pub fn lay_over(&mut self, lowers: Vec<PathBuf>) -> Result<(), Error> {
+        for index in 0..lowers.len().max(1) {
+            self.make_folder(&mounts::overlay::lower(index))?;
+        }
+        self.make_folder(mounts::CHANGES)?;
+        self.root = Root::Overlay(lowers);
+        Ok(())
+    }
+
+    /// Does a task on the root file system.
+    pub fn perform(&self, task: &Task, streams: Streams<'_>) -> Result<Reply, Error> {
+        let is_overlay = matches!(self.root, Root::Overlay(_));
+        let seat = if is_overlay && task.looks_below() {
+            Seat::Workspace
+        } else {
+            Seat::Rootfs
+        };
+        self.namespace
+            .perform_in(&self.start(), seat, task, streams)
+    }
+
+    /// What every process of this build begins with.
+    pub(super) fn start(&self) -> Start {
+        let lowers = match &self.root {
+            Root::Folder => None,
+            Root::Overlay(lowers) => Some(lowers.clone()),
+        };
+        Start {
+            lowers,
+            ..self.namespace.start_in(&self.path)
         }
     }
 
-    fn give_to_namespace(&self, path: &Path) -> Result<(), Error> {
-        let Some((uid, gid)) = self.namespace.mapping.outer() else {
-            return Ok(());
-        };
-        chown(path, Some(uid), Some(gid)).map_err(Error::io("changing the owner of", path))
+    pub(super) fn make_folder(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        match DirBuilder::new().mode(0o755).create(&path) {
+            Ok(()) => self.namespace.give(&path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(Error::io("creating", path)(error)),
+        }
     }
 }
 
@@ -155,18 +191,21 @@ fn is_abandoned(build: &Path) -> Result<bool, Error> {
 
 /// What belongs to ids of the namespace only its root can remove; the rest is ours.
 fn remove(path: &Path, namespace: &Namespace) -> Result<(), Error> {
-    for name in [mounts::ROOTFS, mounts::TMP, mounts::VAR_TMP] {
-        let tree = path.join(name);
-        if tree.exists() {
-            namespace.perform(&tree, &Task::RemoveTree, Streams::default())?;
-        }
-    }
+    let trees = [
+        mounts::ROOTFS,
+        mounts::TMP,
+        mounts::VAR_TMP,
+        mounts::CHANGES,
+        mounts::WORK,
+    ];
+    let task = Task::RemoveTrees(trees.map(PathBuf::from).to_vec());
+    namespace.perform(path, &task, Streams::default())?;
     fs::remove_dir_all(path).map_err(Error::io("removing", path))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{chown, symlink};
 
     use super::*;
 

@@ -10,6 +10,7 @@ mod debian;
 mod files;
 mod limits;
 mod machine;
+mod overlay;
 mod requests;
 mod scripts;
 mod squashfs;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         squashfs::CASES,
         debian::CASES,
         stages::CASES,
+        overlay::CASES,
         requests::CASES,
     ];
     let trials = cases.concat().into_iter().map(|(name, case)| {

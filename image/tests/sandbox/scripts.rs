@@ -306,9 +306,7 @@ fn read(machine: &Machine, path: &str) -> Option<String> {
         output: Output::Writer(&mut tree),
     };
     let workspace = machine.workspace();
-    let streamed = workspace
-        .namespace()
-        .perform(&workspace.rootfs(), &task, streams);
+    let streamed = workspace.perform(&task, streams);
     streamed.unwrap();
     let mut archive = tar::Archive::new(&tree[..]);
     let mut entries = archive.entries().unwrap().map(Result::unwrap);

@@ -51,8 +51,7 @@ fn pack_until(machine: &Machine, cancel: &Cancel) -> Result<Vec<u8>, Error> {
                 input: None,
                 output: Output::File(writer.into()),
             };
-            let (namespace, rootfs) = (workspace.namespace(), workspace.rootfs());
-            namespace.perform(&rootfs, &task, streams)
+            workspace.perform(&task, streams)
         });
         write_squashfs([tree], &mut image, packing, Some(1_000_000), cancel)
     })?;

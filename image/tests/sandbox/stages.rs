@@ -7,7 +7,7 @@ use std::path::Path;
 use cooperage_image::oci::Registries;
 use cooperage_image::sandbox::{Identity, Network};
 use cooperage_image::{
-    BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Settings,
+    BuiltImage, Cancel, Context, Engine, Error, Event, Output, Request, Roots, Settings,
 };
 use tempfile::TempDir;
 
@@ -54,6 +54,7 @@ pub(crate) struct Place {
     pub(crate) folder: TempDir,
     identity: Identity,
     pub(crate) network: Network,
+    pub(crate) roots: Roots,
 }
 
 pub(crate) const BUSYBOX: &str = "
@@ -69,6 +70,7 @@ impl Place {
             folder,
             identity,
             network: Network::None,
+            roots: Roots::default(),
         }
     }
 
@@ -92,6 +94,7 @@ impl Place {
             identity: self.identity,
             network: self.network,
             environment: std::collections::BTreeMap::new(),
+            roots: self.roots,
         });
         let log = std::sync::Mutex::new(Vec::new());
         let listen = |event: Event<'_>| {
