@@ -13,8 +13,8 @@ pub(crate) enum Below {
     Nothing,
     /// Whatever the agent has; until then it is an empty folder.
     Anything,
-    /// A tree that is being filled.
-    Filling(PathBuf),
+    /// A tree that is being filled, and the key that it will have.
+    Filling { tree: PathBuf, key: String },
     /// These trees, the uppermost first; without any, an empty one.
     Trees(Vec<Lower>),
 }
@@ -38,13 +38,23 @@ impl Bootstrapper<'_> {
         let mut is_known = true;
         let lower = store.find_or_make(&key, &mut |tree| {
             is_known = false;
-            self.below = Below::Filling(tree.to_owned());
+            self.below = Below::Filling {
+                tree: tree.to_owned(),
+                key: key.as_str().to_owned(),
+            };
             fill(self)?;
             Ok(Facts {
                 ledger: std::mem::take(&mut self.ledger),
                 bytes: self.unpacked,
             })
         })?;
+        if let Some(packs) = &mut self.packs {
+            if is_known {
+                packs.look_up(key.as_str())?;
+            } else {
+                packs.write_down(key.as_str())?;
+            }
+        }
         if is_known {
             self.say(&format!("the base was unpacked {} ago", lower.age()));
         }

@@ -15,6 +15,7 @@ mod library;
 mod localimage;
 mod oci_layout;
 mod oras;
+mod packed;
 mod shub;
 mod signed;
 mod stored;
@@ -22,6 +23,7 @@ mod yum;
 mod zypper;
 
 use std::io::Read;
+use std::path::Path;
 
 use url::{Host, Url};
 
@@ -37,6 +39,7 @@ use crate::sandbox::{Streams, Workspace};
 pub(crate) use self::below::Below;
 pub(crate) use self::library::{download as download_library, state as state_of_library};
 pub(crate) use self::oras::{download as download_oras, state as state_of_oras};
+pub(crate) use self::packed::{BasePacks, Packed};
 pub(crate) use self::shub::{download as download_shub, state as state_of_shub};
 pub(crate) use docker::{base as docker_base, fetch as fetch_docker, state as state_of_docker};
 pub(crate) use folder::read_as_tar as read_folder;
@@ -150,6 +153,8 @@ pub(crate) struct Bootstrapper<'a> {
     pub(crate) unpacked: u64,
     /// What the root file system lies over.
     pub(crate) below: Below,
+    /// Packs of what it lies over, if somebody needs them.
+    pub(crate) packs: Option<BasePacks<'a>>,
 }
 
 /// Fills the root file system from the base that a header names.
@@ -204,23 +209,47 @@ impl<'a> Bootstrapper<'a> {
         layer: &mut (dyn Read + Send),
         diff_id: Option<String>,
     ) -> Result<(), Error> {
-        let limits = &self.request.limits;
-        let task = Task::ApplyLayer {
-            diff_id,
-            ledger: std::mem::take(&mut self.ledger),
-            most_bytes: limits.disk.map(|most| most.saturating_sub(self.unpacked)),
-        };
         let applied = match &self.below {
-            Below::Filling(tree) => {
-                let namespace = self.workspace.namespace();
-                let perform = |streams: Streams<'_>| namespace.perform(tree, &task, streams);
-                put(perform, layer, self.cancel)?
+            Below::Filling { tree, key } => {
+                let (tree, key) = (tree.clone(), key.clone());
+                self.apply_to(&tree, &key, layer, diff_id)?
             }
-            _ => apply(self.workspace, &task, layer, self.cancel)?,
+            _ => apply(self.workspace, &self.task(diff_id), layer, self.cancel)?,
         };
         self.ledger = applied.ledger;
         self.unpacked += applied.bytes;
         Ok(())
+    }
+
+    /// Puts a layer over a tree that is going to be kept, and packs it if somebody needs that.
+    fn apply_to(
+        &mut self,
+        tree: &Path,
+        key: &str,
+        layer: &mut (dyn Read + Send),
+        diff_id: Option<String>,
+    ) -> Result<Applied, Error> {
+        let packs = self.packs.as_ref();
+        let key = packs.map(|packs| packs.key_of_layer(diff_id.as_deref(), key));
+        let (task, cancel) = (self.task(diff_id), self.cancel);
+        let namespace = self.workspace.namespace();
+        let unpack = |layer: &mut (dyn Read + Send)| {
+            let perform = |streams: Streams<'_>| namespace.perform(tree, &task, streams);
+            put(perform, layer, cancel)
+        };
+        match self.packs.as_mut().zip(key) {
+            Some((packs, key)) => packs.tee(key, layer, unpack),
+            None => unpack(layer),
+        }
+    }
+
+    fn task(&self, diff_id: Option<String>) -> Task {
+        let disk = self.request.limits.disk;
+        Task::ApplyLayer {
+            diff_id,
+            ledger: self.ledger.clone(),
+            most_bytes: disk.map(|most| most.saturating_sub(self.unpacked)),
+        }
     }
 }
 

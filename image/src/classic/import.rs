@@ -86,6 +86,7 @@ impl Engine {
                 ledger: String::new(),
                 unpacked: 0,
                 below: base::Below::Nothing,
+                packs: None,
             },
             say: &|line| events(Event::Info(line)),
         };

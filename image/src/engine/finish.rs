@@ -87,7 +87,7 @@ impl StageBuild<'_> {
     }
 
     fn write_sif(&self, path: &Path, definition: &str, held: File) -> Result<ImageFile, Error> {
-        let packs = self.packs()?;
+        let packs = self.all_packs()?;
         let latest = self.order.request.epoch.map(clamp);
         let files = pack::assemble(&packs, self.order.request.packing, latest)?;
         let layout = self.wrap(files, &packs, definition)?;

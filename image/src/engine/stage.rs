@@ -6,7 +6,7 @@ use super::event::{Event, Phase};
 use super::request::{Context, Output, Permissions, Request, Settings, Test, clean_environment};
 use super::watch::Watch;
 use super::writable;
-use crate::base::{self, Base, Below, Bootstrapper};
+use crate::base::{self, Base, BasePacks, Below, Bootstrapper};
 use crate::definition::{
     App, Bootstrap, Definition, FileCopy, FilesFrom, Header, LocalImage, Script, Stage,
 };
@@ -15,6 +15,7 @@ use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
 use crate::lower::Lower;
 use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
+use crate::pack::Pack;
 use crate::sandbox::{Namespace, Network, ScriptRun, Section, Streams, Workspace, run_script};
 
 /// Sources the image's environment, then becomes the command that follows.
@@ -48,6 +49,8 @@ pub(super) struct StageBuild<'a> {
     pub(super) base: Base,
     /// What the root file system lies over, the uppermost first.
     pub(super) lowers: Vec<Lower>,
+    /// The same in packs, the lowest first, if the stage becomes an image of packs.
+    pub(super) packs: Vec<Pack>,
     pub(super) facts: InspectFacts,
 }
 
@@ -62,6 +65,7 @@ impl<'a> StageBuild<'a> {
             ledger: String::new(),
             base: Base::default(),
             lowers: Vec::new(),
+            packs: Vec::new(),
             facts: InspectFacts::default(),
         })
     }
@@ -78,6 +82,7 @@ impl<'a> StageBuild<'a> {
             ledger: String::new(),
             unpacked: 0,
             below: self.below()?,
+            packs: self.base_packs()?,
         };
         let header = &self.stage.header.bootstrap;
         let updated = self.updated_sandbox();
@@ -87,10 +92,12 @@ impl<'a> StageBuild<'a> {
         };
         self.base = base.map_err(|error| at_base(error, &self.stage.header))?;
         self.ledger = bootstrapper.ledger;
+        let packed = bootstrapper.packs.map(BasePacks::into_packed);
         if let Below::Trees(lowers) = bootstrapper.below {
             let trees = lowers.iter().map(|lower| lower.tree.clone()).collect();
             self.workspace.lay_over(trees)?;
             self.lowers = lowers;
+            self.packs = packed.map_or(Ok(Vec::new()), |packed| self.complete(packed))?;
         }
         self.order.watch.check()?;
         self.inside(&Task::Several(self.preparations())).map(drop)
@@ -129,7 +136,7 @@ impl<'a> StageBuild<'a> {
     }
 
     /// Whether this stage becomes the image.
-    fn is_last(&self) -> bool {
+    pub(super) fn is_last(&self) -> bool {
         let last = self.order.definition.stages.last();
         last.is_some_and(|last| std::ptr::eq(last, self.stage))
     }

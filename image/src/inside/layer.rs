@@ -8,7 +8,11 @@ use crate::layer::{self, Ledger, Needs, Options, StreamOptions};
 use crate::sandbox::{Failure, ROOTFS, UPPER};
 
 /// Puts a layer over the tree.
-pub(super) fn apply(options: &Options, ledger: &str, input: impl Read) -> Result<Reply, Failure> {
+pub(super) fn apply(
+    options: &Options,
+    ledger: &str,
+    input: impl Read + Send,
+) -> Result<Reply, Failure> {
     let mut ledger = parse(ledger)?;
     let input = BufReader::with_capacity(256 << 10, input);
     let applied = layer::apply(input, Path::new("/"), &mut ledger, options)?;

@@ -40,7 +40,7 @@ pub struct Applied {
 
 /// Puts a layer over the tree below `root`; the compression is told by the first bytes.
 pub fn apply(
-    reader: impl Read,
+    reader: impl Read + Send,
     root: &Path,
     ledger: &mut Ledger,
     options: &Options,

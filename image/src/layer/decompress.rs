@@ -8,7 +8,9 @@ use flate2::read::MultiGzDecoder;
 const MAGIC: usize = 4;
 
 /// Reads a layer's tar, whatever it is compressed with.
-pub(crate) fn reader<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn reader<'a>(
+    mut source: impl Read + Send + 'a,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut head = Vec::with_capacity(MAGIC);
     source.by_ref().take(MAGIC as u64).read_to_end(&mut head)?;
     let compression = Compression::of(&head);

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 pub(crate) use self::assemble::{FileSystem, assemble};
-pub(crate) use self::cache::Packs;
+pub(crate) use self::cache::{Key, Packs};
 pub(crate) use self::image::{Surroundings, wrap};
 use self::index::Index;
 pub use self::layout::{Digests, Extent, Layout, Object, ObjectBytes};
@@ -37,6 +37,7 @@ pub use self::squashfs::write_squashfs;
 pub(crate) use self::write::Recording;
 
 const DATA: &str = "data";
+const INDEX: &str = "index";
 
 /// A layer in the form in which it lies in images.
 #[derive(Debug, Clone)]

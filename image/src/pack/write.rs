@@ -1,14 +1,14 @@
 //! How does the stream of a layer become a pack?
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::index::{Attributes, Change, DataFile, Entry, Form, Index, Kind};
-use super::{DATA, Pack};
+use super::{DATA, INDEX, Pack};
 use crate::engine::Cancel;
 use crate::error::Error;
 use crate::layer::{self, Archive, Member, MemberKind, Run, Whiteout, Xattrs};
@@ -52,7 +52,14 @@ pub(crate) fn record(
     }
     let mut index = index.map_err(|problem| problem.into_error(&data))?;
     index.data.sha256 = blocks.finish().map_err(Error::io("writing", &data))?;
+    write_index(&index, &folder.join(INDEX))?;
     Ok(Pack::new(folder.to_owned(), index))
+}
+
+fn write_index(index: &Index, path: &Path) -> Result<(), Error> {
+    let bytes = index.encode();
+    let bytes = bytes.map_err(|error| Error::Internal(format!("index of a pack: {error}")))?;
+    fs::write(path, bytes).map_err(Error::io("writing", path))
 }
 
 fn record_into(

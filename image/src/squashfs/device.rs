@@ -1,7 +1,9 @@
 //! How is the number of a device written?
 
+use serde::{Deserialize, Serialize};
+
 /// The number of a block or character device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Device {
     pub(crate) major: u32,
     pub(crate) minor: u32,

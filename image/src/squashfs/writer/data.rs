@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::mem;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Options;
@@ -26,11 +27,11 @@ const IN_FLIGHT: usize = 32 << 20;
 pub(crate) type ContentHash = [u8; 32];
 
 /// The content of a file, by its place among all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileId(pub(crate) usize);
 
 /// Where the content of a file lies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct File {
     pub(crate) size: u64,
     pub(crate) hash: ContentHash,
@@ -56,14 +57,14 @@ impl File {
 }
 
 /// What remains of a file behind its last whole block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tail {
     pub(crate) fragment: u32,
     pub(crate) offset: u32,
 }
 
 /// Where a fragment block lies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fragment {
     pub(crate) start: u64,
     pub(crate) size: u32,
