@@ -21,6 +21,8 @@
 //! | `POST /api/workers` | [`NewWorker`] | 201 [`AddedWorker`] |
 //! | `GET /api/workers` | – | 200 array of [`Worker`] |
 //! | `POST /api/deliveries/{id}/replay` | – | 202 |
+//! | `GET /api/store` | – | 200 [`StoreUsage`] |
+//! | `POST /api/store/clean` | [`Clean`] | 200 [`Cleaned`] |
 //!
 //! Errors are RFC 9457 `application/problem+json`: [`Problem`].
 
@@ -196,6 +198,40 @@ pub struct Worker {
     pub seen_at: Option<DateTime<Utc>>,
     /// The builds it has now.
     pub builds: Vec<BuildId>,
+}
+
+/// What the images take on the hub's disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreUsage {
+    /// How many images there are.
+    pub images: u64,
+    /// Their bytes, each image as if it shared nothing.
+    pub image_bytes: u64,
+    /// How many objects they are made of, with those that nothing needs any more.
+    pub objects: u64,
+    /// What these take.
+    pub object_bytes: u64,
+    /// How many objects nothing needs, as far as was seen.
+    pub unused_objects: u64,
+    /// What these take.
+    pub unused_bytes: u64,
+}
+
+/// Removes objects that nothing needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clean {
+    /// How long nothing must have needed them, in minutes; the hub's setting when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_minutes: Option<u64>,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleaned {
+    /// How many objects.
+    pub objects: u64,
+    /// What they took.
+    pub bytes: u64,
 }
 
 /// An error, RFC 9457.

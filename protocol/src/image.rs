@@ -1,6 +1,6 @@
 //! What the hub knows of an image without opening it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,27 @@ pub struct Extent {
     pub length: u64,
 }
 
+/// Of which pieces an image is made: the answer to `GET /{owner}/{repo}/{file}.sif.layout`, for
+/// every address `….sif` of an image.
+///
+/// A client that has pulled other images may have some of the objects. It asks for the rest of the
+/// image with `Range`, and with `If-Range: "sha256:…"`, the digest in quotes: a tag may move
+/// between the two. What it puts together has this digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pieces {
+    /// SHA-256 of the image.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its pieces, in order.
+    pub extents: Vec<Extent>,
+}
+
+impl Pieces {
+    /// The content type of the answer.
+    pub const CONTENT_TYPE: &str = "application/vnd.cooperage.layout+json";
+}
+
 impl Layout {
     /// The layout of an image that is one object.
     pub fn of_one_object(object: Digest, length: u64) -> Self {
@@ -32,6 +53,11 @@ impl Layout {
             offset: 0,
             length,
         }])
+    }
+
+    /// The objects that it has pieces of, each once.
+    pub fn objects(&self) -> BTreeSet<Digest> {
+        self.0.iter().map(|extent| extent.object).collect()
     }
 
     /// The size of the image in bytes.

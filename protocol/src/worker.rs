@@ -8,7 +8,8 @@
 //! | `POST /worker/builds/{id}/{attempt}/phases` | [`PhaseStarted`] | 204 |
 //! | `PUT /worker/builds/{id}/{attempt}/diagnostics` | array of [`Diagnostic`](crate::Diagnostic) | 204; all that are known so far, in place of what was told before |
 //! | `GET /worker/builds/{id}/{attempt}/context` | – | 200 tar of the repository at the commit |
-//! | `PUT /worker/builds/{id}/{attempt}/objects/{digest}` | bytes of the object | 201, or 422 when the digest is another |
+//! | `POST /worker/builds/{id}/{attempt}/objects` | [`Offer`] | 200 [`Missing`] |
+//! | `PUT /worker/builds/{id}/{attempt}/objects/{digest}?offset=N` | bytes of the object from N on | 201; 202 when more have to come; 416 when the hub has not N bytes of it; 422 when the digest is another |
 //! | `POST /worker/builds/{id}/{attempt}/finish` | [`Outcome`] | 204 |
 //! | `POST /worker/builds/{id}/{attempt}/release` | – | 204; the build is queued again and the attempt does not count |
 //! | `PUT /worker/checks/{id}/steps` | array of [`Step`](crate::check::Step) | 204; 409 when it is too late |
@@ -141,6 +142,39 @@ pub struct Limits {
 pub struct PhaseStarted {
     /// Short name: `fetch`, `pre`, `base`, `setup`, `files`, `post`, `metadata`, `test`, `pack`, `upload`.
     pub name: String,
+}
+
+/// The objects that the image of the build is made of. Only these can be sent; offering again
+/// replaces the list, and tells where a broken upload goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// All of them, each once.
+    pub objects: Vec<OfferedObject>,
+}
+
+/// An object that the worker has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedObject {
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// What the hub needs of an offer: the build may use the other objects without sending them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// In the order of the offer.
+    pub objects: Vec<MissingObject>,
+}
+
+/// An object that has to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingObject {
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// How many of its first bytes the hub has already: the rest is sent.
+    pub received: u64,
 }
 
 /// How an attempt ended.

@@ -5,10 +5,8 @@ use cooperage_protocol::admin::{AddedCollection, CollectionChange, NewCollection
 use url::Url;
 
 use crate::db::collections::{self, Collection};
-use crate::db::images;
 use crate::error::Error;
 use crate::forge::github;
-use crate::publish;
 use crate::state::Hub;
 use crate::workers::random_hex;
 
@@ -81,15 +79,11 @@ pub(crate) async fn renew_secret(hub: &Hub, name: &CollectionName) -> Result<Str
     Ok(secret)
 }
 
-/// Disconnects a repository: its builds, images and tags are gone.
+/// Disconnects a repository: its builds, images and tags are gone. The collector of the store frees
+/// the space.
 pub async fn remove_collection(hub: &Hub, name: &CollectionName) -> Result<(), Error> {
     let collection = find(hub, name).await?;
-    let objects = images::objects_of(&hub.db, collection.id).await?;
     collections::delete(&hub.db, collection.id).await?;
-    for object in objects {
-        let digest = object.parse().map_err(anyhow::Error::from)?;
-        publish::remove_unused_object(hub, digest).await?;
-    }
     let repositories = hub.config.repositories();
     let folder = repositories.join(collection.id.to_string());
     for removed in [

@@ -35,6 +35,9 @@ pub struct Config {
     /// What fetching a repository may use.
     #[serde(default)]
     pub fetch: FetchLimits,
+    /// How the store is kept.
+    #[serde(default)]
+    pub store: StoreSettings,
 }
 
 /// What a build may use; sent to the worker with it.
@@ -65,6 +68,14 @@ pub struct FetchLimits {
     pub local_paths: bool,
 }
 
+/// How the store is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// How long an object stays that nothing needs any more, in minutes.
+    pub keep_unused_minutes: u64,
+}
+
 impl Default for BuildLimits {
     fn default() -> Self {
         Self {
@@ -83,6 +94,14 @@ impl Default for FetchLimits {
             seconds: 300,
             size_mib: 2048,
             local_paths: true,
+        }
+    }
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            keep_unused_minutes: 60,
         }
     }
 }
@@ -144,6 +163,11 @@ impl Config {
             ("limits.log_mib", self.limits.log_mib, 1..=1024),
             ("fetch.seconds", self.fetch.seconds, 1..=86_400),
             ("fetch.size_mib", self.fetch.size_mib, 1..=1 << 30),
+            (
+                "store.keep_unused_minutes",
+                self.store.keep_unused_minutes,
+                1..=60 * 24 * 365,
+            ),
         ];
         match numbers
             .into_iter()

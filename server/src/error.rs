@@ -31,6 +31,14 @@ pub enum Error {
     /// The request is well-formed but its content is not what it says it is.
     #[error("{0}")]
     Unprocessable(String),
+    /// A part of an object does not begin where the part before it ended.
+    #[error("the part begins at {offset}, but {length} bytes of the object are here")]
+    WrongOffset {
+        /// Where the part begins.
+        offset: u64,
+        /// How many bytes are here.
+        length: u64,
+    },
     /// There is no room for what was sent.
     #[error("{0}")]
     NoSpace(&'static str),
@@ -53,6 +61,7 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::WrongOffset { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

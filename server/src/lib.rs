@@ -9,6 +9,7 @@ pub mod auth;
 mod build_log;
 mod checks;
 pub mod collections;
+pub(crate) mod collector;
 pub mod config;
 mod credentials;
 pub mod db;
@@ -31,10 +32,13 @@ pub mod state;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod uploads;
+mod verify;
 pub mod workers;
 
 pub use checks::{ask_check, find_check};
 pub use collections::{add_collection, change_collection, remove_collection};
+pub use collector::{clean_store, store_usage};
 pub use config::Config;
 pub use credentials::{credentials, put_credential, remove_credential};
 pub use error::Error;

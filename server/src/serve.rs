@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db::deliveries;
 use crate::state::Hub;
 use crate::store::Store;
-use crate::{MIGRATOR, auth, credentials, process, queue, routes};
+use crate::{MIGRATOR, auth, collector, credentials, process, queue, routes};
 
 /// How long open requests may take to end when the hub does.
 const GRACE: Duration = Duration::from_secs(5);
@@ -62,6 +62,7 @@ fn spawn_background(hub: &Hub) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(listen_forever(hub.clone()));
     tasks.spawn(queue::reap_forever(hub.clone()));
+    tasks.spawn(collector::collect_forever(hub.clone()));
     for _ in 0..PROCESSORS {
         tasks.spawn(process::process_forever(hub.clone()));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cooperage_protocol::admin::Build;
-use cooperage_protocol::worker::{Assignment, Claim};
+use cooperage_protocol::worker::{Assignment, Claim, Offer, OfferedObject};
 use cooperage_protocol::{BuildState, Digest};
 use cooperage_tests::process::{self, Process};
 use cooperage_tests::{Forge, Hub, Options, Repository, http, pull, wait};
@@ -227,11 +227,18 @@ fn start_upload(
     digest: Digest,
 ) -> std::thread::JoinHandle<anyhow::Result<()>> {
     let Assignment { build, attempt, .. } = assignment;
-    let url = hub.url(&format!(
-        "/worker/builds/{build}/{attempt}/objects/{digest}"
-    ));
+    let objects = hub.url(&format!("/worker/builds/{build}/{attempt}/objects"));
     let token = token.to_owned();
     std::thread::spawn(move || {
+        let offer = Offer {
+            objects: vec![OfferedObject {
+                digest,
+                size: 2 << 20,
+            }],
+        };
+        let request = http::client()?.post(&objects).bearer_auth(&token);
+        request.json(&offer).send()?.error_for_status()?;
+        let url = format!("{objects}/{digest}");
         let body = reqwest::blocking::Body::sized(HalfAnObject(1 << 20), 2 << 20);
         let request = http::client()?.put(url).bearer_auth(token).body(body);
         request.send()?.error_for_status()?;

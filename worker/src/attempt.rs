@@ -1,23 +1,15 @@
 //! The calls about one attempt, or one check, repeated for as long as its lease lasts.
 
-use std::path::Path;
 use std::time::Duration;
 
+use cooperage_protocol::Diagnostic;
 use cooperage_protocol::check::Step;
 use cooperage_protocol::worker::{Assignment, CheckAssignment, Outcome, PhaseStarted};
-use cooperage_protocol::{Diagnostic, Digest};
-use reqwest::{Method, RequestBuilder, Response, header};
-use tokio_util::io::ReaderStream;
+use reqwest::{Method, RequestBuilder, Response};
 
 use crate::backoff::Backoff;
 use crate::hub::{CallError, Hub, send};
 use crate::lease::{Lease, Stop};
-
-/// Pieces in which an object is read and sent.
-const UPLOAD_PIECE: usize = 128 * 1024;
-
-/// How often an object is sent whose digest the hub finds to be another.
-const UPLOAD_TRIES: u32 = 3;
 
 /// One attempt at one build, or at one check.
 #[derive(Debug)]
@@ -64,25 +56,34 @@ impl Attempt {
     ) -> Result<Response, AttemptError> {
         let mut backoff = Backoff::up_to(Duration::from_secs(5));
         loop {
-            let answer = tokio::select! {
-                biased;
-                () = self.lease.lost() => return Err(AttemptError::Lost),
-                answer = send(request()?) => answer,
-            };
-            match answer {
-                Ok(response) => return Ok(response),
-                Err(CallError::Away(error)) => {
-                    tracing::warn!(error, "hub is away, the call will be repeated");
-                    tokio::time::sleep(backoff.next_delay()).await;
-                }
-                Err(CallError::LeaseLost | CallError::Unauthorized) => {
-                    self.lease.stop(Stop::Lost);
-                    return Err(AttemptError::Lost);
-                }
-                Err(error @ CallError::Refused { .. }) => {
-                    return Err(AttemptError::Refused(error.to_string()));
-                }
+            if let Some(response) = self.call_once(request()?).await? {
+                return Ok(response);
             }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Makes a call once; there is no answer when the hub is away.
+    pub(crate) async fn call_once(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Option<Response>, AttemptError> {
+        let answer = tokio::select! {
+            biased;
+            () = self.lease.lost() => return Err(AttemptError::Lost),
+            answer = send(request) => answer,
+        };
+        match answer {
+            Ok(response) => Ok(Some(response)),
+            Err(CallError::Away(error)) => {
+                tracing::warn!(error, "hub is away, the call will be repeated");
+                Ok(None)
+            }
+            Err(CallError::LeaseLost | CallError::Unauthorized) => {
+                self.lease.stop(Stop::Lost);
+                Err(AttemptError::Lost)
+            }
+            Err(error @ CallError::Refused { .. }) => Err(AttemptError::Refused(error.to_string())),
         }
     }
 
@@ -100,31 +101,6 @@ impl Attempt {
         let put = || Ok(self.request(Method::PUT, "diagnostics").json(diagnostics));
         self.call(put).await?;
         Ok(())
-    }
-
-    /// Sends a file as an object of the store.
-    pub(crate) async fn upload(&self, file: &Path, digest: Digest) -> Result<(), AttemptError> {
-        let size = tokio::fs::metadata(file).await?.len();
-        let put = || {
-            let content = tokio::fs::File::from_std(std::fs::File::open(file)?);
-            let body = ReaderStream::with_capacity(content, UPLOAD_PIECE);
-            Ok(self
-                .request(Method::PUT, &format!("objects/{digest}"))
-                .header(header::CONTENT_LENGTH, size)
-                .header(header::CONTENT_TYPE, "application/octet-stream")
-                .body(reqwest::Body::wrap_stream(body)))
-        };
-        let mut tries = 1;
-        loop {
-            match self.call(put).await {
-                Ok(_) => return Ok(()),
-                Err(AttemptError::Refused(reason)) if tries < UPLOAD_TRIES => {
-                    tracing::warn!(reason, "object was refused, sending it again");
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     pub(crate) async fn finish(&self, outcome: &Outcome) -> Result<(), AttemptError> {

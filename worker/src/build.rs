@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cooperage_image::{BuiltImage, Context, Error, Limits, Output, Request, definition};
 use cooperage_protocol::worker::{Assignment, FinishedImage, Outcome};
-use cooperage_protocol::{Digest, Failure, FailureKind, Mode, worker as protocol};
+use cooperage_protocol::{Failure, FailureKind, Mode, worker as protocol};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ use crate::attempt::{Attempt, AttemptError};
 use crate::context::{self, ContextError};
 use crate::lease::{Lease, Stop};
 use crate::report::{Report, build_and_explain};
-use crate::{Worker, heartbeat, outcome};
+use crate::{Worker, heartbeat, outcome, upload};
 
 /// How long a stopped engine may take to kill its scripts and to clean up.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
@@ -220,8 +220,8 @@ impl Making<'_> {
             let failure = Failure::new(FailureKind::Internal, "engine made no file");
             return Err(failed(failure));
         };
-        let size = file.layout.size();
-        let hashing = tokio::task::spawn_blocking(move || file.layout.digests());
+        let layout = file.layout.clone();
+        let hashing = tokio::task::spawn_blocking(move || layout.digests());
         let digests = match self.unless_stopped(hashing).await? {
             Ok(digests) => digests.map_err(|error| failed(outcome::of_engine(&error)))?,
             Err(error) => {
@@ -231,10 +231,9 @@ impl Making<'_> {
                 )));
             }
         };
-        let digest = Digest::from_bytes(digests.sha256);
-        let upload = self.attempt.upload(&image.path, digest);
+        let upload = upload::upload(self.attempt, &file.layout.objects);
         match self.unless_stopped(upload).await? {
-            Ok(()) => Ok(outcome::finished(size, digests, image.facts)),
+            Ok(()) => Ok(outcome::finished(&file.layout, digests, image.facts)),
             Err(AttemptError::Lost) => Err(Unfinished::Stopped),
             Err(error) => Err(failed(outcome::of_call(&error))),
         }

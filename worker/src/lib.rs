@@ -21,6 +21,7 @@ mod report;
 mod scratch;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::path::PathBuf;
 use std::sync::Arc;

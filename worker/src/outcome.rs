@@ -1,21 +1,25 @@
 //! How the engine's results and errors are told to the hub.
 
-use cooperage_image::pack::Digests;
+use cooperage_image::pack::{self, Digests};
 use cooperage_image::{Error, Facts, FailureKind as EngineKind, definition};
-use cooperage_protocol::image::{Base, ImageFacts, Layout};
+use cooperage_protocol::image::{Base, Extent, ImageFacts, Layout};
 use cooperage_protocol::worker::FinishedImage;
 use cooperage_protocol::{Diagnostic, Digest, Failure, FailureKind, Severity};
 
 use crate::attempt::AttemptError;
 use crate::context::ContextError;
 
-/// The image as one object.
-pub(crate) fn finished(size: u64, digests: Digests, told: Facts) -> FinishedImage {
-    let digest = Digest::from_bytes(digests.sha256);
+/// The image as the pieces of its objects.
+pub(crate) fn finished(layout: &pack::Layout, digests: Digests, told: Facts) -> FinishedImage {
+    let extents = layout.extents.iter().map(|extent| Extent {
+        object: Digest::from_bytes(extent.object),
+        offset: extent.offset,
+        length: extent.length,
+    });
     FinishedImage {
-        digest,
+        digest: Digest::from_bytes(digests.sha256),
         md5: hex::encode(digests.md5),
-        layout: Layout::of_one_object(digest, size),
+        layout: Layout(extents.collect()),
         facts: facts(told),
     }
 }

@@ -19,7 +19,8 @@ use cooperage_image::{
 };
 use cooperage_protocol::check::{Step, Subject, Verdict};
 use cooperage_protocol::worker::{
-    Ability, Assignment, CheckAssignment, Claim, Lease, Limits, Outcome, RegistryAccount, Work,
+    Ability, Assignment, CheckAssignment, Claim, Lease, Limits, Missing, MissingObject, Offer,
+    Outcome, RegistryAccount, Work,
 };
 use cooperage_protocol::{BuildId, CheckId, Diagnostic, Digest, FailureKind, Mode, Severity, Tag};
 use tempfile::TempDir;
@@ -39,7 +40,11 @@ struct Told {
     log: BTreeMap<u32, Vec<u8>>,
     phases: Vec<String>,
     diagnostics: Vec<Diagnostic>,
-    objects: BTreeMap<String, Vec<u8>>,
+    offered: BTreeMap<Digest, u64>,
+    objects: BTreeMap<Digest, Vec<u8>>,
+    sent_bytes: usize,
+    /// How many bytes the next upload brings before it breaks.
+    break_after: Option<usize>,
     outcome: Option<Outcome>,
     released: bool,
     heartbeats: u32,
@@ -53,6 +58,7 @@ type Hub = Arc<Mutex<Told>>;
 
 async fn answer(State(hub): State<Hub>, request: HttpRequest<Body>) -> Response {
     let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let headers = request.headers().clone();
     let body = axum::body::to_bytes(request.into_body(), 1 << 24)
         .await
@@ -88,7 +94,11 @@ async fn answer(State(hub): State<Hub>, request: HttpRequest<Body>) -> Response 
         return StatusCode::NO_CONTENT.into_response();
     }
     let parts: Vec<&str> = path.split('/').skip(5).collect();
-    attempt_call(&mut told, &parts, &headers, &body)
+    if let ["objects", digest] = parts[..] {
+        assert_eq!(headers["content-length"], body.len().to_string());
+        return take_object(&mut told, digest.parse().unwrap(), &query, &body);
+    }
+    attempt_call(&mut told, &parts, &body)
 }
 
 /// A registry that lets `lab` with the password `s3cret` in.
@@ -111,7 +121,41 @@ fn registry(headers: &HeaderMap) -> Response {
     (form, manifest.to_string()).into_response()
 }
 
-fn attempt_call(told: &mut Told, parts: &[&str], headers: &HeaderMap, body: &Bytes) -> Response {
+/// What the worker offers and is not whole here.
+fn missing(told: &mut Told, offer: &Offer) -> Response {
+    let offered = offer.objects.iter().map(|it| (it.digest, it.size));
+    told.offered = offered.collect();
+    let mut objects = Vec::new();
+    for object in &offer.objects {
+        let (digest, received) = (
+            object.digest,
+            told.objects.entry(object.digest).or_default(),
+        );
+        let received = received.len() as u64;
+        if received < object.size {
+            objects.push(MissingObject { digest, received });
+        }
+    }
+    axum::Json(Missing { objects }).into_response()
+}
+
+fn take_object(told: &mut Told, digest: Digest, query: &str, body: &Bytes) -> Response {
+    let kept = told.break_after.take().unwrap_or(body.len());
+    let object = told.objects.get_mut(&digest).unwrap();
+    assert_eq!(query, format!("offset={}", object.len()));
+    object.extend_from_slice(&body[..kept]);
+    told.sent_bytes += kept;
+    if kept < body.len() {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    if Digest::of(object) != digest {
+        object.clear();
+        return StatusCode::UNPROCESSABLE_ENTITY.into_response();
+    }
+    StatusCode::CREATED.into_response()
+}
+
+fn attempt_call(told: &mut Told, parts: &[&str], body: &Bytes) -> Response {
     match parts {
         ["heartbeat"] => {
             told.heartbeats += 1;
@@ -130,13 +174,7 @@ fn attempt_call(told: &mut Told, parts: &[&str], headers: &HeaderMap, body: &Byt
             told.phases.push(phase["name"].as_str().unwrap().to_owned());
         }
         ["diagnostics"] => told.diagnostics = serde_json::from_slice(body).unwrap(),
-        ["objects", digest] => {
-            assert_eq!(headers["content-length"], body.len().to_string());
-            if Digest::of(body).to_string() != **digest {
-                return StatusCode::UNPROCESSABLE_ENTITY.into_response();
-            }
-            told.objects.insert((*digest).to_owned(), body.to_vec());
-        }
+        ["objects"] => return missing(told, &serde_json::from_slice(body).unwrap()),
         ["finish"] => told.outcome = Some(serde_json::from_slice(body).unwrap()),
         ["release"] => told.released = true,
         other => panic!("unknown call {other:?}"),
@@ -332,10 +370,7 @@ async fn a_claimed_build_is_logged_uploaded_and_finished() {
         panic!("{:?}", told.outcome)
     };
     assert_eq!(image.layout.size(), 300_000);
-    assert_eq!(
-        told.objects.keys().collect::<Vec<_>>(),
-        [&image.digest.to_string()]
-    );
+    assert_eq!(told.objects.keys().collect::<Vec<_>>(), [&image.digest]);
     assert!(!told.released);
 }
 
@@ -357,6 +392,37 @@ async fn a_hub_that_is_away_for_a_moment_loses_nothing() {
     );
     let log: Vec<u8> = told.log.into_values().flatten().collect();
     assert!(log.ends_with(b"hello from %post\n"));
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_goes_on_where_it_was_and_nothing_is_sent_twice() {
+    let told = Told {
+        break_after: Some(100_000),
+        ..with_one_build()
+    };
+
+    let running = start(told, quick_build()).await;
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    assert!(matches!(told.outcome, Some(Outcome::Succeeded(_))));
+    assert_eq!(told.sent_bytes, 300_000);
+}
+
+#[tokio::test]
+async fn what_the_hub_has_is_not_sent() {
+    let content = vec![7; 300_000];
+    let told = Told {
+        objects: BTreeMap::from([(Digest::of(&content), content)]),
+        ..with_one_build()
+    };
+
+    let running = start(told, quick_build()).await;
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    assert!(matches!(told.outcome, Some(Outcome::Succeeded(_))));
+    assert_eq!((told.offered.len(), told.sent_bytes), (1, 0));
 }
 
 #[tokio::test]

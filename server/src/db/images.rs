@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use cooperage_protocol::worker::FinishedImage;
-use cooperage_protocol::{BuildId, CollectionId, CollectionName, ImageId};
+use cooperage_protocol::{BuildId, CollectionId, CollectionName, Digest, ImageId};
 use sqlx::{PgConnection, PgPool};
 
 /// Publishes the image of a build.
@@ -28,9 +28,28 @@ pub async fn insert(
         layout,
         facts,
     )
+    .execute(&mut *db)
+    .await?;
+    insert_uses(db, id, image).await?;
+    Ok(id)
+}
+
+/// Notes which objects an image has pieces of; there is none that the store has not.
+async fn insert_uses(
+    db: &mut PgConnection,
+    id: ImageId,
+    image: &FinishedImage,
+) -> sqlx::Result<()> {
+    let objects = image.layout.objects();
+    let digests: Vec<String> = objects.iter().map(Digest::to_string).collect();
+    sqlx::query!(
+        "INSERT INTO image_objects (image_id, digest) SELECT $1, unnest($2::text[])",
+        id.0,
+        &digests[..],
+    )
     .execute(db)
     .await?;
-    Ok(id)
+    Ok(())
 }
 
 /// The digest of the image that a build published.
@@ -64,18 +83,6 @@ pub async fn of_recipe_at_commit(
     .fetch_optional(db)
     .await?;
     Ok(id.map(ImageId))
-}
-
-/// Every object that the images of a collection have pieces of.
-pub async fn objects_of(db: &PgPool, collection: CollectionId) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        r#"SELECT DISTINCT extent->>'object' AS "object!"
-           FROM images, jsonb_array_elements(layout) AS extent
-           WHERE collection_id = $1"#,
-        collection.0,
-    )
-    .fetch_all(db)
-    .await
 }
 
 /// An image as registries describe it.

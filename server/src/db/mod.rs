@@ -10,6 +10,7 @@ pub(crate) mod invitations;
 pub mod logs;
 pub(crate) mod members;
 pub mod objects;
+pub mod offers;
 pub mod phases;
 pub(crate) mod rights;
 pub mod sessions;

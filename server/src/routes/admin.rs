@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange, Credential,
-    NewCheck, NewCollection, NewCredential, NewWorker, Worker,
+    AddedCollection, AddedWorker, Build, BuildOnDemand, Clean, Cleaned, Collection,
+    CollectionChange, Credential, NewCheck, NewCollection, NewCredential, NewWorker, StoreUsage,
+    Worker,
 };
 use cooperage_protocol::{BuildId, CheckId, CollectionName, DeliveryId, RegistryCheck};
 use serde::Deserialize;
@@ -53,6 +54,8 @@ pub(super) fn router() -> Router<Hub> {
         .route("/api/builds/{id}/log", get(show_log))
         .route("/api/workers", get(list_workers).post(add_worker))
         .route("/api/deliveries/{id}/replay", post(replay_delivery))
+        .route("/api/store", get(show_store))
+        .route("/api/store/clean", post(clean_store))
 }
 
 async fn list_collections(
@@ -232,6 +235,18 @@ async fn replay_delivery(
 ) -> Result<StatusCode, Error> {
     crate::replay_delivery(&hub, id).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+async fn show_store(_: AdminToken, State(hub): State<Hub>) -> Result<Json<StoreUsage>, Error> {
+    Ok(Json(crate::store_usage(&hub).await?))
+}
+
+async fn clean_store(
+    _: AdminToken,
+    State(hub): State<Hub>,
+    Body(clean): Body<Clean>,
+) -> Result<Json<Cleaned>, Error> {
+    Ok(Json(crate::clean_store(&hub, &clean).await?))
 }
 
 /// A JSON body whose errors are problems like all others.

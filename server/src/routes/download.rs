@@ -1,29 +1,23 @@
 //! Pulls over plain http: the file of an image, whole or in part.
 
-use std::io::SeekFrom;
 use std::time::SystemTime;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use axum_extra::headers::{ETag, HeaderMapExt as _, LastModified};
 use base64::Engine as _;
-use cooperage_protocol::image::{Extent, Layout};
+use cooperage_protocol::image::{Layout, Pieces};
 use cooperage_protocol::{CollectionName, Digest, Tag};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use super::conditional::{self, Answer, Validators};
 use crate::db::views::{self, ImageFilter, ImageRow};
 use crate::error::Error;
 use crate::state::Hub;
 use crate::store::Store;
-
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// The routes of files.
 pub(super) fn router() -> Router<Hub> {
@@ -42,6 +36,7 @@ async fn download(
     match form {
         Form::Image => serve(&hub, &image, &reference, &headers),
         Form::Checksum => Ok(checksum(&image, &file_name)),
+        Form::Layout => pieces(&image, &reference),
     }
 }
 
@@ -72,6 +67,7 @@ pub(super) enum Reference {
 enum Form {
     Image,
     Checksum,
+    Layout,
 }
 
 impl Reference {
@@ -107,12 +103,13 @@ fn parse_file(file: &str) -> Result<(Reference, Form), Error> {
     let not_found = || {
         Error::NotFound(format!(
             "{file:?} is not TAG.sif, TAG@COMMIT.sif or sha256:DIGEST.sif, nor one of them with \
-             .sha256 behind it"
+             .sha256 or .layout behind it"
         ))
     };
-    let (file, form) = match file.strip_suffix(".sha256") {
-        Some(file) => (file, Form::Checksum),
-        None => (file, Form::Image),
+    let (file, form) = match file.rsplit_once('.') {
+        Some((file, "sha256")) => (file, Form::Checksum),
+        Some((file, "layout")) => (file, Form::Layout),
+        _ => (file, Form::Image),
     };
     let name = file.strip_suffix(".sif").ok_or_else(not_found)?;
     let reference = match name.split_once('@') {
@@ -163,6 +160,21 @@ pub(crate) async fn explain_missing(hub: &Hub, name: &CollectionName) -> Result<
 fn checksum(image: &ImageRow, file_name: &str) -> Response {
     let hex = image.digest.trim_start_matches("sha256:");
     format!("{hex}  {file_name}\n").into_response()
+}
+
+/// Of which objects the image is made, for clients that have some of them.
+fn pieces(image: &ImageRow, reference: &Reference) -> Result<Response, Error> {
+    let pieces = Pieces {
+        digest: image.digest()?,
+        size: image.size(),
+        extents: image.layout.0.0.clone(),
+    };
+    let content_type = HeaderValue::from_static(Pieces::CONTENT_TYPE);
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, cache_control(reference)),
+    ];
+    Ok((headers, Json(pieces)).into_response())
 }
 
 /// The file of an image, or the part of it that the request asks for.
@@ -254,92 +266,19 @@ fn internal(error: impl Into<anyhow::Error>) -> Error {
     Error::Internal(error.into())
 }
 
-/// The bytes `start..end` of an image. Objects that are too short are noticed before the first
-/// byte is sent, so that the client is told and does not keep half an image.
+/// The bytes `start..end` of an image.
 fn part(store: &Store, layout: &Layout, start: u64, end: u64) -> Result<Response, Error> {
-    let extents = clip(layout, start, end);
-    for extent in &extents {
-        check(store, extent)?;
-    }
-    let mut response = Body::from_stream(read(store.clone(), extents)).into_response();
+    let image = store.open_image(layout, start..end).map_err(internal)?;
+    let mut response = Body::from_stream(image.stream()).into_response();
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
     Ok(response)
 }
 
-/// The extents of a layout that lie in `start..end` of the image, cut to it.
-fn clip(layout: &Layout, start: u64, end: u64) -> Vec<Extent> {
-    let mut position = 0;
-    let mut clipped = Vec::new();
-    for extent in &layout.0 {
-        let (first, last) = (position.max(start), (position + extent.length).min(end));
-        if first < last {
-            let offset = extent.offset + (first - position);
-            clipped.push(Extent {
-                object: extent.object,
-                offset,
-                length: last - first,
-            });
-        }
-        position += extent.length;
-    }
-    clipped
-}
-
-fn check(store: &Store, extent: &Extent) -> Result<(), Error> {
-    let path = store.path(extent.object);
-    let size = std::fs::metadata(&path)
-        .map_err(|error| internal(anyhow::Error::new(error).context(path.display().to_string())))?
-        .len();
-    let needed = extent.offset + extent.length;
-    if size < needed {
-        return Err(internal(anyhow::anyhow!(
-            "object {} has {size} bytes where {needed} are needed",
-            extent.object
-        )));
-    }
-    Ok(())
-}
-
-fn read(store: Store, extents: Vec<Extent>) -> impl Stream<Item = std::io::Result<Bytes>> {
-    stream::iter(extents)
-        .then(move |extent| {
-            let path = store.path(extent.object);
-            async move {
-                let mut file = tokio::fs::File::open(path).await?;
-                file.seek(SeekFrom::Start(extent.offset)).await?;
-                std::io::Result::Ok(ReaderStream::with_capacity(
-                    file.take(extent.length),
-                    PIECE_BYTES,
-                ))
-            }
-        })
-        .try_flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_part_of_an_image_is_cut_out_of_its_extents() {
-        let object = Digest::of(b"");
-        let extent = |offset, length| Extent {
-            object,
-            offset,
-            length,
-        };
-        let layout = Layout(vec![extent(100, 10), extent(0, 5), extent(7, 10)]);
-
-        assert_eq!(clip(&layout, 0, 25), layout.0);
-        assert_eq!(
-            clip(&layout, 8, 17),
-            [extent(108, 2), extent(0, 5), extent(7, 2)]
-        );
-        assert_eq!(clip(&layout, 10, 11), [extent(0, 1)]);
-        assert_eq!(clip(&layout, 3, 3), []);
-    }
 
     #[test]
     fn a_file_is_a_tag_a_commit_or_a_digest() {
@@ -355,6 +294,8 @@ mod tests {
         );
         let sum = (Reference::Digest(digest), Form::Checksum);
         assert_eq!(parse_file(&format!("{digest}.sif.sha256")).unwrap(), sum);
+        let layout = (Reference::Tag("v1.0".parse().unwrap()), Form::Layout);
+        assert_eq!(parse_file("v1.0.sif.layout").unwrap(), layout);
         for wrong in ["v1.0", ".sif", "a b.sif", "v1@main.sif", "sha256:00.sif"] {
             assert!(parse_file(wrong).is_err(), "{wrong}");
         }

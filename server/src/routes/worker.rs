@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
 use axum_extra::headers::authorization::Bearer;
 use cooperage_protocol::check::Step;
-use cooperage_protocol::worker::{Claim, Lease, Outcome, PhaseStarted};
+use cooperage_protocol::worker::{Claim, Lease, Missing, Offer, Outcome, PhaseStarted};
 use cooperage_protocol::{BuildId, CheckId, Diagnostic, Digest, WorkerId};
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,13 +25,16 @@ use crate::db::{phases, workers};
 use crate::error::Error;
 use crate::scan::{Source, context};
 use crate::state::Hub;
-use crate::{build_log, checks, publish, queue};
+use crate::{build_log, checks, publish, queue, uploads};
 
 /// The longest that a claim waits.
 const LONGEST_WAIT: u64 = 60;
 
 /// The largest chunk of a log.
 const LARGEST_CHUNK: usize = 4 << 20;
+
+/// The largest list of objects.
+const LARGEST_OFFER: usize = 1 << 20;
 
 /// The largest description of an image.
 const LARGEST_OUTCOME: usize = 32 << 20;
@@ -47,6 +50,10 @@ pub fn router() -> Router<Hub> {
         .route("/phases", post(start_phase))
         .route("/diagnostics", put(diagnose))
         .route("/context", get(send_context))
+        .route(
+            "/objects",
+            post(offer).layer(DefaultBodyLimit::max(LARGEST_OFFER)),
+        )
         .route("/objects/{digest}", put(upload))
         .route(
             "/finish",
@@ -186,16 +193,37 @@ struct ObjectPath {
     digest: Digest,
 }
 
+async fn offer(
+    Attempt(holder): Attempt,
+    State(hub): State<Hub>,
+    Json(offer): Json<Offer>,
+) -> Result<Json<Missing>, Error> {
+    let held = held(&hub, holder).await?;
+    let missing = uploads::offer(&hub, holder, held.collection, &offer).await?;
+    Ok(Json(missing))
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    offset: u64,
+}
+
 async fn upload(
     Attempt(holder): Attempt,
     State(hub): State<Hub>,
     Path(path): Path<ObjectPath>,
+    Query(part): Query<Part>,
     request: Request,
 ) -> Result<StatusCode, Error> {
     held(&hub, holder).await?;
     let body = request.into_body().into_data_stream();
-    publish::receive_object(&hub, path.digest, body).await?;
-    Ok(StatusCode::CREATED)
+    let is_complete = uploads::receive(&hub, holder, (path.digest, part.offset), body).await?;
+    Ok(if is_complete {
+        StatusCode::CREATED
+    } else {
+        StatusCode::ACCEPTED
+    })
 }
 
 async fn finish(

@@ -1,6 +1,7 @@
 //! Tests of the hub with a real Postgres and real git.
 
 mod checks;
+mod collecting;
 mod deliveries;
 mod fetching;
 mod leases;
@@ -22,7 +23,7 @@ use sqlx::{PgPool, Row};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::config::{BuildLimits, FetchLimits};
+use crate::config::{BuildLimits, FetchLimits, StoreSettings};
 use crate::db::builds::leases::Holder;
 use crate::store::Store;
 use crate::{Config, Hub, process, routes};
@@ -52,6 +53,7 @@ impl World {
                 ..BuildLimits::default()
             },
             fetch: FetchLimits::default(),
+            store: StoreSettings::default(),
         };
         let store = Store::open(&config.objects()).unwrap();
         Self {

@@ -1,8 +1,6 @@
 //! Does the hub as a whole go from a push to a published image, and end when told to?
 
-use cooperage_protocol::Digest;
-use cooperage_protocol::image::{ImageFacts, Layout};
-use cooperage_protocol::worker::{Assignment, Claim, FinishedImage, Outcome};
+use cooperage_protocol::worker::{Assignment, Claim, Offer, OfferedObject, Outcome};
 use sqlx::ConnectOptions;
 
 use super::*;
@@ -61,18 +59,22 @@ async fn a_push_over_http_becomes_an_image_and_the_hub_ends_when_told_to(db: PgP
         .await
         .unwrap();
     assert!(context.bytes().await.unwrap().starts_with(b"Singularity\0"));
-    let digest = Digest::of(b"image");
+    let image = super::uploads::image_of(&[(b"image", 0, 5)]);
+    let digest = image.digest;
+    let offer = Offer {
+        objects: vec![OfferedObject { digest, size: 5 }],
+    };
+    let offer = http
+        .post(format!("{build}/objects"))
+        .bearer_auth(&token)
+        .json(&offer);
+    assert_eq!(offer.send().await.unwrap().status(), 200);
     let upload = http
         .put(format!("{build}/objects/{digest}"))
         .bearer_auth(&token)
         .body("image");
     assert_eq!(upload.send().await.unwrap().status(), 201);
-    let outcome = Outcome::Succeeded(Box::new(FinishedImage {
-        digest,
-        md5: "0".repeat(32),
-        layout: Layout::of_one_object(digest, 5),
-        facts: ImageFacts::default(),
-    }));
+    let outcome = Outcome::Succeeded(Box::new(image));
     let finish = http
         .post(format!("{build}/finish"))
         .bearer_auth(&token)

@@ -4,7 +4,7 @@
 
 pub mod leases;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use cooperage_protocol::{
@@ -193,6 +193,18 @@ pub async fn state(db: &PgPool, build: BuildId) -> Result<Option<BuildState>, Er
     .fetch_optional(db)
     .await?;
     row.map(|state| parse_state(&state)).transpose()
+}
+
+/// Those of the builds that have not ended.
+pub async fn unfinished(db: &PgPool, builds: &[BuildId]) -> sqlx::Result<HashSet<BuildId>> {
+    let ids: Vec<_> = builds.iter().map(|build| build.0).collect();
+    let unfinished = sqlx::query_scalar!(
+        "SELECT id FROM builds WHERE id = ANY($1) AND state IN ('queued', 'running')",
+        &ids[..],
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(unfinished.into_iter().map(BuildId).collect())
 }
 
 /// Cancels a build that waits, or asks its worker to stop; false when it has ended already.
