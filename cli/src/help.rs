@@ -19,6 +19,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "team",
             "login",
             "logout",
+            "store",
         ],
     ),
     (

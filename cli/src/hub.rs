@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Collection, CollectionChange, Credential,
-    NewCheck, NewCollection, NewCredential, NewWorker, Problem, Worker,
+    AddedCollection, AddedWorker, Build, BuildOnDemand, Clean, Cleaned, Collection,
+    CollectionChange, Credential, NewCheck, NewCollection, NewCredential, NewWorker, Problem,
+    StoreUsage, Worker,
 };
 use cooperage_protocol::{BuildId, CheckId, CollectionName, RegistryCheck};
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -207,6 +208,14 @@ impl Hub {
 
     pub(crate) fn workers(&self) -> Result<Vec<Worker>> {
         self.json(self.request(Method::GET, "/api/workers"))
+    }
+
+    pub(crate) fn store(&self) -> Result<StoreUsage> {
+        self.json(self.request(Method::GET, "/api/store"))
+    }
+
+    pub(crate) fn clean_store(&self, clean: &Clean) -> Result<Cleaned> {
+        self.json(self.request(Method::POST, "/api/store/clean").json(clean))
     }
 }
 

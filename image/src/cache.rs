@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::lower::{self, Role};
+use crate::pull::objects;
 use crate::runtime;
 use crate::sandbox::{Identity, Namespace};
 
@@ -30,17 +31,23 @@ pub enum Kind {
     Lowers,
     /// What the scripts of definitions changed in them.
     Steps,
+    /// Pieces of images of hubs, which other images have in common with them.
+    Objects,
 }
+
+/// How much pieces of images take at most, in bytes: those that were used last stay.
+const MOST_OBJECTS: u64 = 10 << 30;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Layers,
         Self::Images,
         Self::Trees,
         Self::Downloads,
         Self::Lowers,
         Self::Steps,
+        Self::Objects,
     ];
 
     fn folder(self) -> &'static str {
@@ -51,6 +58,7 @@ impl Kind {
             Self::Downloads => "downloads",
             Self::Lowers => Role::Base.folder(),
             Self::Steps => Role::Step.folder(),
+            Self::Objects => objects::FOLDER,
         }
     }
 }
@@ -97,7 +105,7 @@ pub fn list(cache: &Path, kinds: &[Kind]) -> Result<Vec<Entry>, Error> {
                 entries.push(Entry {
                     kind: *kind,
                     size: size_of(&path, &metadata),
-                    used: used(&metadata),
+                    used: used(*kind, &metadata),
                     path,
                 });
             }
@@ -122,7 +130,8 @@ pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
     let mut removed = Vec::new();
     for entry in entries {
         let is_removed = match entry.kind {
-            Kind::Layers if !is_free => false,
+            Kind::Layers | Kind::Objects if !is_free => false,
+            Kind::Objects => objects::remove(&entry.path).map(|()| true)?,
             Kind::Trees => runtime::remove_tree(&entry.path)?,
             Kind::Lowers | Kind::Steps => {
                 lower::remove(&entry.path, &Namespace::new(Identity::Auto)?)?
@@ -136,6 +145,18 @@ pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
     }
     remove_dangling(&cache.join("docker"))?;
     Ok(removed)
+}
+
+/// Removes pieces of images that were used longest ago, if they take too much and nobody pulls.
+pub(crate) fn trim_objects(cache: &Path) -> Result<(), Error> {
+    let mut entries = list(cache, &[Kind::Objects])?;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+    let mut size = 0_u64;
+    entries.retain(|entry| {
+        size = size.saturating_add(entry.size);
+        size > MOST_OBJECTS
+    });
+    remove(cache, entries).map(drop)
 }
 
 /// Removes the names that `import` gave to layers which are gone.
@@ -184,8 +205,12 @@ fn size_below(path: &Path, metadata: &fs::Metadata, counted: &mut HashSet<u64>) 
     own + sizes.sum::<u64>()
 }
 
-fn used(metadata: &fs::Metadata) -> SystemTime {
+fn used(kind: Kind, metadata: &fs::Metadata) -> SystemTime {
     let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    if kind == Kind::Objects {
+        // A folder that changes with every use, and is looked into by others.
+        return changed;
+    }
     metadata.accessed().unwrap_or(changed).max(changed)
 }
 

@@ -75,7 +75,8 @@ pub(crate) fn download(
     Ok(Downloaded { file, path })
 }
 
-fn client() -> Result<Client, Error> {
+/// A client that gives up when nothing comes.
+pub(crate) fn client() -> Result<Client, Error> {
     // It fails only when one is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::builder()

@@ -56,6 +56,7 @@ enum KindArg {
     Downloads,
     Lowers,
     Steps,
+    Objects,
 }
 
 impl From<KindArg> for Kind {
@@ -67,6 +68,7 @@ impl From<KindArg> for Kind {
             KindArg::Downloads => Self::Downloads,
             KindArg::Lowers => Self::Lowers,
             KindArg::Steps => Self::Steps,
+            KindArg::Objects => Self::Objects,
         }
     }
 }

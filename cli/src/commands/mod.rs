@@ -26,6 +26,7 @@ mod registry;
 mod run;
 mod serve;
 mod shell;
+mod store;
 mod test;
 mod with_parent;
 mod work;
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     Login(login::LoginArgs),
     /// Forget the token for a hub.
     Logout(login::LogoutArgs),
+    /// Show what the images of a hub take on its disk, and remove what nothing needs.
+    #[command(subcommand)]
+    Store(store::Command),
     /// Build an image from a definition: the engine alone, no hub, as any user.
     Build(build::Args),
     /// Check a definition without building it.
@@ -135,6 +139,7 @@ impl Command {
             Self::Team(command) => people::run_team(command),
             Self::Login(args) => login::log_in(&args),
             Self::Logout(args) => login::log_out(&args),
+            Self::Store(command) => store::run(command),
             Self::Build(args) => build::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Run(args) => Ok(run::run(args)),

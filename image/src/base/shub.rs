@@ -49,6 +49,17 @@ pub(crate) struct Downloaded {
     md5: String,
 }
 
+/// The address of the image.
+pub(crate) fn locate(downloads: Downloads<'_>, from: &str) -> Result<Url, Error> {
+    let reference = Reference::parse(from, downloads.settings.sources.hub.as_deref())?;
+    let name = format!("shub://{}/{}", reference.host, reference.image);
+    downloads.say(&format!("fetching {name}"));
+    let downloader = Downloader::new(downloads.cancel)?;
+    let scheme = downloads.scheme(&reference.host);
+    let (url, _) = manifest(&downloader, &reference, scheme, &name)?;
+    Ok(url)
+}
+
 /// Downloads the image into a folder.
 pub(crate) fn download(
     downloads: Downloads<'_>,

@@ -1,6 +1,12 @@
-//! Images that are fetched as they are, not built.
+//! Images that are fetched as they are, not built. Of an image of a hub only what is missing.
 
+mod delta;
+mod layout;
+pub(crate) mod objects;
+mod ranges;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io;
@@ -8,6 +14,8 @@ use std::path::Path;
 
 use url::Url;
 
+use self::delta::Ended;
+use self::layout::Layout;
 use crate::base::{self, Downloads};
 use crate::cache;
 use crate::definition::Bootstrap;
@@ -15,6 +23,9 @@ use crate::download;
 use crate::engine::{self, Cancel, Engine, Event, Request};
 use crate::error::Error;
 use crate::replace::Replacement;
+
+/// How often pieces are fetched: a tag may have moved meanwhile, or one that was here be damaged.
+const PIECES_TRIES: u32 = 3;
 
 impl Engine {
     /// Puts the image that the request's definition begins from in the place of its output, byte for
@@ -35,15 +46,13 @@ impl Engine {
             events,
             cancel,
         };
+        if let Bootstrap::Shub { from } = &stage.header.bootstrap {
+            return self.pull_of_hub(downloads, from);
+        }
         let _kept = cache::hold(&self.settings.cache)?;
         let image = match &stage.header.bootstrap {
             Bootstrap::Oras(oras) => base::download_oras(downloads, oras)?.path,
             Bootstrap::Library(library) => base::download_library(downloads, library)?.path,
-            Bootstrap::Shub { from } => {
-                let place = request.output.path();
-                let image = base::download_shub(downloads, from, folder_of(place))?;
-                return self.put(image.file.path(), place);
-            }
             _ => return self.build(request, events, cancel).map(drop),
         };
         self.put(&image, request.output.path())
@@ -57,12 +66,38 @@ impl Engine {
         events: &(dyn Fn(Event<'_>) + Sync),
         cancel: &Cancel,
     ) -> Result<(), Error> {
+        let cache = &self.settings.cache;
         events(Event::Info(&format!("fetching {url}")));
-        let mut image = download::download(url, &self.settings.cache, events, cancel)?;
+        let source = Source {
+            url,
+            cache,
+            events,
+            cancel,
+        };
+        if source.pull_pieces(place)? {
+            return Ok(());
+        }
+        let mut image = download::download(url, cache, events, cancel)?;
         let mut new = Replacement::of(place)?;
         io::copy(&mut image.file, new.file()).map_err(Error::io("writing", place))?;
         new.finish()?;
         image.remove()
+    }
+
+    fn pull_of_hub(&self, downloads: Downloads<'_>, from: &str) -> Result<(), Error> {
+        let place = downloads.request.output.path();
+        let url = base::locate_shub(downloads, from)?;
+        let source = Source {
+            url: &url,
+            cache: &downloads.settings.cache,
+            events: downloads.events,
+            cancel: downloads.cancel,
+        };
+        if source.pull_pieces(place)? {
+            return Ok(());
+        }
+        let image = base::download_shub(downloads, from, folder_of(place))?;
+        self.put(image.file.path(), place)
     }
 
     /// Within the cache nobody changes a file, so that one may have two names.
@@ -74,6 +109,36 @@ impl Engine {
         let mut new = Replacement::of(place)?;
         io::copy(&mut file, new.file()).map_err(Error::io("writing", place))?;
         new.finish()
+    }
+}
+
+/// An image at an address, and how it is fetched.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    url: &'a Url,
+    cache: &'a Path,
+    events: &'a (dyn Fn(Event<'_>) + Sync),
+    cancel: &'a Cancel,
+}
+
+impl Source<'_> {
+    /// Fetches the pieces of an image that are not here, and puts it at `place`; false if the
+    /// address gives no pieces, or not those of one image.
+    fn pull_pieces(self, place: &Path) -> Result<bool, Error> {
+        let client = download::client()?;
+        for _ in 0..PIECES_TRIES {
+            let Some(layout) = Layout::of(&client, self)? else {
+                return Ok(false);
+            };
+            let held = cache::hold(self.cache)?;
+            let ended = delta::pull(&client, self, &layout, place)?;
+            drop(held);
+            cache::trim_objects(self.cache)?;
+            if let Ended::Complete = ended {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -74,8 +74,7 @@ pub async fn prove_by_images(
                JOIN images ON images.id = image_objects.image_id
                JOIN collections ON collections.id = images.collection_id
                WHERE image_objects.digest = build_objects.digest
-                 AND (collections.id = $2
-                      OR COALESCE(to_jsonb(collections) ->> 'visibility', 'public') = 'public')
+                 AND (collections.id = $2 OR collections.visibility = 'public')
            )",
         build.0,
         collection.0,

@@ -250,6 +250,8 @@ pub(super) const TABLE: &[Row] = &[
     ),
     api(GET, "/api/workers", Rule::Hub),
     api(POST, "/api/workers", Rule::Hub),
+    api(GET, "/api/store", Rule::Hub),
+    api(POST, "/api/store/clean", Rule::Hub),
     api(
         POST,
         "/api/deliveries/{id}/replay",
@@ -301,6 +303,11 @@ pub(super) const TABLE: &[Row] = &[
         Rule::OwnProof,
     ),
     api(GET, "/worker/builds/{id}/{attempt}/context", Rule::OwnProof),
+    api(
+        POST,
+        "/worker/builds/{id}/{attempt}/objects",
+        Rule::OwnProof,
+    ),
     api(
         PUT,
         "/worker/builds/{id}/{attempt}/objects/{digest}",

@@ -346,6 +346,32 @@ async fn a_digest_alone_does_not_open_what_another_build_has_sent(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn what_is_in_images_of_others_need_not_be_sent_unless_they_are_private(db: PgPool) {
+    let world = World::new(db);
+    let (owner, _) = running(&world).await;
+    publish(&world, owner, b"base").await.unwrap();
+    world.connect("lab/other", "/srv/other").await;
+    let other = "SELECT id::text FROM collections WHERE name = 'lab/other'";
+    let other = world.texts(other).await[0].parse().unwrap();
+    world.enqueue_for(other, "Singularity").await;
+    let builder = world.claim(owner.worker).await.unwrap();
+
+    let of_public = offer(&world, builder, &[b"base"]).await;
+    offer(&world, builder, &[]).await;
+    sqlx::query("UPDATE collections SET visibility = 'private' WHERE name = 'lab/tool'")
+        .execute(&world.hub.db)
+        .await
+        .unwrap();
+    let of_private = offer(&world, builder, &[b"base"]).await;
+    let image = succeeded(image_of(&[(b"base", 0, 4)]));
+    let refused = finish(&world.hub, builder, &image).await.unwrap_err();
+
+    assert_eq!(of_public, []);
+    assert_eq!(of_private, [Digest::of(b"base")]);
+    assert!(refused.to_string().contains("not uploaded"), "{refused}");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn an_image_with_a_missing_object_publishes_nothing(db: PgPool) {
     let world = World::new(db);
     let (holder, _) = running(&world).await;
