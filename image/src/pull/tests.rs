@@ -137,6 +137,7 @@ impl Client {
             identity: Identity::default(),
             network: Network::default(),
             environment: BTreeMap::new(),
+            roots: engine::Roots::default(),
         });
         Self { folder, engine }
     }
