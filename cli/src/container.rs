@@ -15,7 +15,7 @@ use cooperage_image::runtime::{self, Action, Caller, Files, Image, Remote, Ways}
 use crate::config;
 
 pub(crate) use options::ContainerArgs;
-pub(crate) use prepare::{PrepareArgs, prepare};
+pub(crate) use prepare::{PrepareArgs, prepare, remote};
 
 /// What a container that does not start ends with, as Apptainer's does.
 const NOT_STARTED: u8 = 255;

@@ -25,7 +25,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Images, with or without a hub",
         &[
-            "build", "check", "run", "exec", "shell", "test", "pull", "inspect", "apps",
+            "build", "check", "run", "exec", "shell", "test", "pull", "inspect", "apps", "diff",
             "registry", "cache",
         ],
     ),

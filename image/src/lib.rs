@@ -14,6 +14,7 @@ pub mod cache;
 mod cancellable;
 pub mod classic;
 pub mod definition;
+pub mod diff;
 mod download;
 mod engine;
 mod error;

@@ -82,7 +82,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The engine with the settings of this user.
 pub(super) fn engine(registries: &RegistryArgs) -> Engine {
-    Engine::new(Settings {
+    Engine::new(settings(registries))
+}
+
+/// The settings of this user.
+pub(crate) fn settings(registries: &RegistryArgs) -> Settings {
+    Settings {
         cache: config::cache_folder(),
         scratch: config::scratch_folder(),
         registries: registries.registries(),
@@ -91,7 +96,7 @@ pub(super) fn engine(registries: &RegistryArgs) -> Engine {
         network: cooperage_image::sandbox::Network::default(),
         environment: config::environment(),
         roots: cooperage_image::Roots::default(),
-    })
+    }
 }
 
 /// Asks for an image of a definition in this folder, with the accounts of this user.

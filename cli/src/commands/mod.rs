@@ -12,6 +12,7 @@ mod completion;
 mod copy;
 mod create;
 mod credential;
+mod diff;
 mod exec;
 mod expand;
 mod export;
@@ -38,7 +39,7 @@ use clap::Subcommand;
 
 use crate::{container, up};
 
-pub(crate) use build::cancel_on_signals;
+pub(crate) use build::{cancel_on_signals, settings};
 pub(crate) use logs::tell_end;
 
 /// What the program can do.
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     /// List the apps in an image.
     Apps(apps::Args),
+    /// Show what differs between two images.
+    Diff(diff::Args),
     /// Show and remove what is kept between commands.
     #[command(subcommand)]
     Cache(cache::Command),
@@ -150,6 +153,7 @@ impl Command {
             Self::Pull(args) => pull::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Apps(args) => apps::run(&args),
+            Self::Diff(args) => Ok(diff::run(&args)),
             Self::Create(args) => create::run(&args),
             Self::Import(args) => import::run(&args),
             Self::Bootstrap(args) => bootstrap::run(&args),

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cooperage_image::runtime::{self, Image, Remote};
-use cooperage_image::{Cancel, Event, Settings};
+use cooperage_image::{Cancel, Event};
 
-use crate::commands::cancel_on_signals;
+use crate::commands::{cancel_on_signals, settings};
 use crate::config::{self, AccountArgs, RegistryArgs};
 use crate::progress::{ProgressArgs, Voice};
 
@@ -27,16 +27,7 @@ pub(crate) struct PrepareArgs {
 
 /// Prints where the tree or the image is.
 pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings {
-        cache: config::cache_folder(),
-        scratch: config::scratch_folder(),
-        registries: args.registries.registries(),
-        sources: config::sources_of_user(),
-        identity: cooperage_image::sandbox::Identity::default(),
-        network: cooperage_image::sandbox::Network::default(),
-        environment: config::environment(),
-        roots: cooperage_image::Roots::default(),
-    };
+    let settings = settings(&args.registries);
     let cancel = Cancel::default();
     cancel_on_signals(&cancel)?;
     let display = args.progress.display(Voice::Engine);
@@ -44,7 +35,7 @@ pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
     let path = if args.unpack {
         runtime::unpack(&Image::open(&args.image)?, &settings, &events, &cancel)
     } else {
-        remote(args)?.image(&settings, &events, &cancel)
+        remote(&args.image)?.image(&settings, &events, &cancel)
     };
     display.finish();
     let mut out = std::io::stdout();
@@ -53,10 +44,11 @@ pub(crate) fn prepare(args: &PrepareArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn remote(args: &PrepareArgs) -> anyhow::Result<Remote> {
+/// The image of a URI, with the accounts of this user.
+pub(crate) fn remote(image: &Path) -> anyhow::Result<Remote> {
     let accounts = AccountArgs::default();
     Ok(Remote {
-        uri: args.image.to_string_lossy().into_owned(),
+        uri: image.to_string_lossy().into_owned(),
         folder: PathBuf::from("."),
         credentials: accounts.credentials()?,
         account_files: accounts.files()?,

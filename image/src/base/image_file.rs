@@ -51,7 +51,7 @@ pub(super) fn state(file: &File) -> io::Result<Vec<u8>> {
 pub(crate) struct Tree {
     pub(crate) kind: Kind,
     pub(crate) offset: u64,
-    size: u64,
+    pub(crate) size: u64,
 }
 
 impl Tree {

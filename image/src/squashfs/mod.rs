@@ -13,6 +13,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 pub use self::packing::Packing;
+pub(crate) use self::reader::form;
 pub use self::reader::read_as_tar;
 use crate::engine::{Cancel, Limits};
 use crate::error::Error;

@@ -27,6 +27,16 @@ pub(super) enum Compressor {
 }
 
 impl Compressor {
+    /// What `mksquashfs` calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// The compressor of that number in the superblock.
     pub(super) fn of(number: u16) -> Result<Self, Error> {
         match number {

@@ -37,6 +37,24 @@ use self::walk::Walk;
 use super::{Bounds, Part};
 use crate::error::Error;
 
+/// How an image stores its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// As `mksquashfs` calls it.
+    pub(crate) compressor: &'static str,
+    /// Bytes of content that are compressed together.
+    pub(crate) block_size: u32,
+}
+
+/// Tells how a squashfs stores its files.
+pub(crate) fn form(part: Part<'_>) -> Result<Form, Error> {
+    let image = Image::open(part)?;
+    Ok(Form {
+        compressor: image.compressor.name(),
+        block_size: image.superblock.block_size,
+    })
+}
+
 /// Reads a squashfs; `take` gets it as an uncompressed tar archive, root directory included.
 pub fn read_as_tar<T>(
     part: Part<'_>,
