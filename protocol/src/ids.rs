@@ -53,6 +53,10 @@ id!(
     BuildId
 );
 id!(
+    /// One upload of something that is pushed.
+    PushId
+);
+id!(
     /// One check of whether an image can be had.
     CheckId
 );

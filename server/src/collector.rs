@@ -12,7 +12,7 @@ use std::time::Duration;
 use cooperage_protocol::Digest;
 use cooperage_protocol::admin::{Clean, Cleaned, StoreUsage};
 
-use crate::db::{builds, objects, offers};
+use crate::db::{blobs, builds, objects, offers, pushes};
 use crate::error::Error;
 use crate::state::Hub;
 
@@ -25,6 +25,8 @@ const LONGEST_GRACE: u64 = 100 * 366 * 24 * 60;
 /// Removes what nothing has needed for so long.
 pub(crate) async fn collect(hub: &Hub, grace: Duration) -> Result<Cleaned, Error> {
     offers::forget_ended(&hub.db).await?;
+    end_silent_pushes(hub).await?;
+    blobs::forget_unneeded(&hub.db, grace.as_secs_f64()).await?;
     objects::mark_unused(&hub.db).await?;
     let mut cleaned = Cleaned::default();
     for digest in objects::unused_for(&hub.db, grace.as_secs_f64()).await? {
@@ -76,6 +78,18 @@ pub(crate) async fn collect_forever(hub: Hub) {
         }
         tokio::time::sleep(PERIOD).await;
     }
+}
+
+/// Gives up what people began to push and did not go on with.
+async fn end_silent_pushes(hub: &Hub) -> Result<(), Error> {
+    let silence = Duration::from_secs(hub.config.push.silent_minutes * 60);
+    pushes::end_silent(&hub.db, silence.as_secs_f64()).await?;
+    let here = hub.store.all_incoming().await?;
+    let known: HashSet<_> = pushes::known(&hub.db, &here).await?.into_iter().collect();
+    for id in here.into_iter().filter(|id| !known.contains(id)) {
+        hub.store.remove_incoming(id).await?;
+    }
+    Ok(())
 }
 
 async fn remove_unused(hub: &Hub, digest: Digest) -> Result<Option<i64>, Error> {

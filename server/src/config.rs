@@ -38,6 +38,9 @@ pub struct Config {
     /// How the store is kept.
     #[serde(default)]
     pub store: StoreSettings,
+    /// What people may push.
+    #[serde(default)]
+    pub push: PushLimits,
 }
 
 /// What a build may use; sent to the worker with it.
@@ -66,6 +69,28 @@ pub struct FetchLimits {
     pub size_mib: u64,
     /// Whether clone URLs may be paths on the hub's own machine.
     pub local_paths: bool,
+}
+
+/// What people may push.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PushLimits {
+    /// Bytes of one image, or of one blob, in MiB.
+    pub blob_mib: u64,
+    /// Bytes of all that is pushed to a collection, in MiB; 0 for no limit.
+    pub collection_mib: u64,
+    /// How long an upload may be silent before it is given up, in minutes.
+    pub silent_minutes: u64,
+}
+
+impl Default for PushLimits {
+    fn default() -> Self {
+        Self {
+            blob_mib: 51_200,
+            collection_mib: 0,
+            silent_minutes: 24 * 60,
+        }
+    }
 }
 
 /// How the store is kept.
@@ -163,6 +188,13 @@ impl Config {
             ("limits.log_mib", self.limits.log_mib, 1..=1024),
             ("fetch.seconds", self.fetch.seconds, 1..=86_400),
             ("fetch.size_mib", self.fetch.size_mib, 1..=1 << 30),
+            ("push.blob_mib", self.push.blob_mib, 1..=1 << 30),
+            ("push.collection_mib", self.push.collection_mib, 0..=1 << 30),
+            (
+                "push.silent_minutes",
+                self.push.silent_minutes,
+                1..=60 * 24 * 365,
+            ),
             (
                 "store.keep_unused_minutes",
                 self.store.keep_unused_minutes,

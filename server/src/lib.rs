@@ -23,11 +23,14 @@ mod passwords;
 mod plan;
 mod process;
 pub mod publish;
+mod pushed;
 pub mod queue;
+mod registry;
 mod rights;
 pub mod routes;
 pub mod scan;
 mod serve;
+mod sif;
 pub mod state;
 pub mod store;
 #[cfg(test)]

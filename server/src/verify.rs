@@ -77,7 +77,7 @@ fn check(layout: &Layout, sizes: &HashMap<String, i64>) -> Result<(), String> {
 }
 
 /// SHA-256, and MD5 in hex.
-fn digests(store: &Store, layout: &Layout) -> io::Result<(Digest, String)> {
+pub(crate) fn digests(store: &Store, layout: &Layout) -> io::Result<(Digest, String)> {
     let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
     for piece in store.open_image(layout, 0..layout.size())?.pieces() {
         let piece = piece?;

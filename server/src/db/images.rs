@@ -1,8 +1,9 @@
 //! Which images are published?
 
 use chrono::{DateTime, Utc};
+use cooperage_protocol::image::{ImageFacts, Layout};
 use cooperage_protocol::worker::FinishedImage;
-use cooperage_protocol::{BuildId, CollectionId, CollectionName, Digest, ImageId};
+use cooperage_protocol::{BuildId, CollectionId, CollectionName, Digest, ImageId, UserId};
 use sqlx::{PgConnection, PgPool};
 
 /// Publishes the image of a build.
@@ -30,22 +31,122 @@ pub async fn insert(
     )
     .execute(&mut *db)
     .await?;
-    insert_uses(db, id, image).await?;
+    insert_uses(db, id, &image.layout).await?;
     Ok(id)
 }
 
 /// Notes which objects an image has pieces of; there is none that the store has not.
-async fn insert_uses(
-    db: &mut PgConnection,
-    id: ImageId,
-    image: &FinishedImage,
-) -> sqlx::Result<()> {
-    let objects = image.layout.objects();
+async fn insert_uses(db: &mut PgConnection, id: ImageId, layout: &Layout) -> sqlx::Result<()> {
+    let objects = layout.objects();
     let digests: Vec<String> = objects.iter().map(Digest::to_string).collect();
     sqlx::query!(
-        "INSERT INTO image_objects (image_id, digest) SELECT $1, unnest($2::text[])",
+        "INSERT INTO image_objects (image_id, digest)
+         SELECT $1, unnest($2::text[])
+         ON CONFLICT DO NOTHING",
         id.0,
         &digests[..],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What is known of an image that somebody pushed as one object.
+#[derive(Debug)]
+pub(crate) struct PushedImage<'a> {
+    /// SHA-256 of the file, which is an object of the store.
+    pub(crate) digest: Digest,
+    /// MD5 of the file.
+    pub(crate) md5: &'a str,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// What it tells of itself.
+    pub(crate) facts: &'a ImageFacts,
+    /// The tag that it was first pushed for.
+    pub(crate) pushed_for: &'a str,
+    /// Who pushed it.
+    pub(crate) pushed_by: UserId,
+}
+
+/// Publishes an image that was pushed; the collection's image of this digest, if it has one.
+pub(crate) async fn insert_pushed(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    image: &PushedImage<'_>,
+) -> Result<ImageId, crate::Error> {
+    if let Some(known) = of_digest(&mut *db, collection, image.digest).await? {
+        return Ok(known);
+    }
+    let layout = Layout::of_one_object(image.digest, image.size);
+    let size = i64::try_from(image.size).map_err(anyhow::Error::from)?;
+    let inserted = sqlx::query_scalar!(
+        "INSERT INTO images (id, collection_id, digest, md5, size_bytes, layout, facts, pushed_for,
+             pushed_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (collection_id, digest) WHERE build_id IS NULL
+         DO UPDATE SET size_bytes = images.size_bytes
+         RETURNING id",
+        ImageId::generate().0,
+        collection.0,
+        image.digest.to_string(),
+        image.md5,
+        size,
+        serde_json::to_value(&layout).map_err(anyhow::Error::from)?,
+        serde_json::to_value(image.facts).map_err(anyhow::Error::from)?,
+        image.pushed_for,
+        image.pushed_by.0,
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let id = ImageId(inserted);
+    insert_uses(db, id, &layout).await?;
+    Ok(id)
+}
+
+/// The newest image of a collection that has this digest.
+pub(crate) async fn of_digest(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    digest: Digest,
+) -> sqlx::Result<Option<ImageId>> {
+    let id = sqlx::query_scalar!(
+        "SELECT id
+         FROM images
+         WHERE collection_id = $1 AND digest = $2
+         ORDER BY created_at DESC
+         LIMIT 1",
+        collection.0,
+        digest.to_string(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(ImageId))
+}
+
+/// The size of the collection's images of this digest.
+pub(crate) async fn size_of_digest(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    digest: Digest,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "SELECT size_bytes FROM images WHERE collection_id = $1 AND digest = $2 LIMIT 1",
+        collection.0,
+        digest.to_string(),
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Removes an image that was pushed, with its tags, unless another manifest is it too. An image
+/// that was built stays.
+pub(crate) async fn delete_pushed(db: &mut PgConnection, id: ImageId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM images
+         WHERE id = $1
+           AND build_id IS NULL
+           AND NOT EXISTS (SELECT 1 FROM manifests WHERE manifests.image_id = $1)",
+        id.0,
     )
     .execute(db)
     .await?;
@@ -94,8 +195,8 @@ pub struct Artifact {
     pub size_bytes: i64,
     /// A name for the file.
     pub title: String,
-    /// The commit in hex.
-    pub commit: String,
+    /// The commit in hex, if it was built.
+    pub commit: Option<String>,
     /// When it was published.
     pub created_at: DateTime<Utc>,
 }
@@ -104,10 +205,13 @@ pub struct Artifact {
 pub async fn artifacts(db: &PgPool, collection: &CollectionName) -> sqlx::Result<Vec<Artifact>> {
     sqlx::query_as!(
         Artifact,
-        r#"SELECT digest, size_bytes, commit_sha AS commit, images.created_at,
-            lower(split_part(collections.name, '/', 2) || '_' || builds.tag || '.sif') AS "title!"
+        r#"SELECT digest, size_bytes, commit_sha AS "commit?", images.created_at,
+            lower(
+                split_part(collections.name, '/', 2) || '_'
+                || COALESCE(builds.tag, images.pushed_for) || '.sif'
+            ) AS "title!"
         FROM images
-        JOIN builds ON builds.id = images.build_id
+        LEFT JOIN builds ON builds.id = images.build_id
         JOIN collections ON collections.id = images.collection_id
         WHERE lower(collections.name) = lower($1)
         ORDER BY images.created_at DESC"#,

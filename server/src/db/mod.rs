@@ -1,5 +1,6 @@
 //! All SQL of the hub, one file per table.
 
+pub(crate) mod blobs;
 pub mod builds;
 pub(crate) mod checks;
 pub mod collections;
@@ -8,10 +9,12 @@ pub mod deliveries;
 pub mod images;
 pub(crate) mod invitations;
 pub mod logs;
+pub(crate) mod manifests;
 pub(crate) mod members;
 pub mod objects;
 pub mod offers;
 pub mod phases;
+pub(crate) mod pushes;
 pub(crate) mod rights;
 pub mod sessions;
 pub mod tags;

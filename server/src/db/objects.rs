@@ -42,6 +42,8 @@ pub async fn mark_unused(db: &PgPool) -> sqlx::Result<()> {
         "WITH needed AS (
              SELECT digest FROM image_objects
              UNION
+             SELECT digest FROM blobs
+             UNION
              SELECT digest
              FROM build_objects
              JOIN builds ON builds.id = build_objects.build_id
@@ -90,6 +92,7 @@ pub async fn delete_unused(db: &mut PgConnection, digest: Digest) -> sqlx::Resul
          WHERE digest = $1
            AND unused_since IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM image_objects WHERE image_objects.digest = $1)
+           AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.digest = $1)
            AND NOT EXISTS (
                SELECT 1
                FROM build_objects

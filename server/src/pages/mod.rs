@@ -29,6 +29,7 @@ use axum::response::Response;
 
 pub(crate) use errors::show_errors;
 pub(crate) use login::LoginPage;
+pub(crate) use redact::redacted;
 
 use crate::error::Error;
 use crate::rights::{Action, Person, Visit};

@@ -9,6 +9,15 @@ const SHORTEST: usize = 4;
 /// More of them than any definition has use for would hide everything.
 const MOST_VALUES: usize = 100;
 
+/// A definition in one piece, as [`lines`] gives it.
+pub(crate) fn redacted(text: &str) -> String {
+    let mut redacted = lines(text).join("\n");
+    if text.ends_with('\n') {
+        redacted.push('\n');
+    }
+    redacted
+}
+
 /// The lines of a definition; those of secret keys, with what continues them, say nothing, and
 /// the values of passwords and tokens are hidden wherever else they stand.
 pub(super) fn lines(text: &str) -> Vec<String> {

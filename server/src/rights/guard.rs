@@ -86,7 +86,7 @@ pub(crate) async fn guard(
     let mut asked = Asked {
         is_anonymous: false,
         page: (parts.method == Method::GET).then(|| parts.uri.path().to_owned()),
-        scope: params.registry_scope(),
+        scope: params.registry_scope(row.rule),
     };
     match admit(&hub, row, &parts.headers, &params, &mut asked).await {
         Ok(visit) => {
@@ -172,6 +172,7 @@ fn refuse(caller: &Caller, action: Action) -> Refusal {
     }
     Refusal::Forbidden(match action {
         Action::Read => "this collection is not for you",
+        Action::Push => "this needs a builder of the collection, and a token with the scope push",
         Action::Build => "this needs a builder of the collection, and a token with the scope build",
         Action::Manage => "this needs an owner of the collection, and a token with the scope admin",
     })
@@ -239,9 +240,14 @@ impl Params {
         })
     }
 
-    fn registry_scope(&self) -> Option<String> {
+    fn registry_scope(&self, rule: Rule) -> Option<String> {
         let name = self.collection(Place::Path).ok()?;
-        Some(format!("repository:{name}:pull").to_lowercase())
+        let actions = match rule {
+            Rule::Collection(_, Action::Push) => "pull,push",
+            Rule::Collection(_, Action::Manage) => "pull,push,delete",
+            _ => "pull",
+        };
+        Some(format!("repository:{name}:{actions}").to_lowercase())
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) enum Proof {
 pub(crate) enum Action {
     /// Know that it exists, see it, pull from it.
     Read,
+    /// Push images to it.
+    Push,
     /// Ask for its builds, and cancel them.
     Build,
     /// Change its settings, its members, or end it.
@@ -88,7 +90,7 @@ impl Action {
     fn needs(self) -> Role {
         match self {
             Self::Read => Role::Reader,
-            Self::Build => Role::Builder,
+            Self::Push | Self::Build => Role::Builder,
             Self::Manage => Role::Owner,
         }
     }
@@ -97,6 +99,7 @@ impl Action {
     fn scope(self) -> Option<Scope> {
         match self {
             Self::Read => None,
+            Self::Push => Some(Scope::Push),
             Self::Build => Some(Scope::Build),
             Self::Manage => Some(Scope::Admin),
         }

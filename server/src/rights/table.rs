@@ -120,9 +120,9 @@ const fn library(path: &'static str, rule: Rule) -> Row {
     }
 }
 
-const fn registry(path: &'static str, rule: Rule) -> Row {
+const fn registry(method: Method, path: &'static str, rule: Rule) -> Row {
     Row {
-        method: GET,
+        method,
         path,
         rule,
         form: Form::Registry,
@@ -137,6 +137,7 @@ const DELETE: Method = Method::DELETE;
 
 /// The usual rules, by the collection's name in the path.
 const READ: Rule = on(Place::Path, Action::Read);
+const PUSH: Rule = on(Place::Path, Action::Push);
 const BUILD: Rule = on(Place::Path, Action::Build);
 const MANAGE: Rule = on(Place::Path, Action::Manage);
 
@@ -275,12 +276,28 @@ pub(super) const TABLE: &[Row] = &[
     },
     library("/v1/images/{*container}", on(Place::Container, Read)),
     library("/v1/imagefile/{*container}", on(Place::Container, Read)),
-    registry("/v2/", Rule::Everybody),
-    registry("/v2", Rule::Everybody),
-    registry("/v2/token", Rule::Everybody),
-    registry("/v2/{owner}/{repository}/manifests/{reference}", READ),
-    registry("/v2/{owner}/{repository}/blobs/{digest}", READ),
-    registry("/v2/{owner}/{repository}/tags/list", READ),
+    registry(GET, "/v2/", Rule::Everybody),
+    registry(GET, "/v2", Rule::Everybody),
+    registry(GET, "/v2/token", Rule::Everybody),
+    registry(GET, "/v2/_catalog", Rule::Lists),
+    registry(GET, "/v2/{owner}/{repository}/manifests/{reference}", READ),
+    registry(GET, "/v2/{owner}/{repository}/blobs/{digest}", READ),
+    registry(GET, "/v2/{owner}/{repository}/tags/list", READ),
+    registry(GET, "/v2/{owner}/{repository}/referrers/{digest}", READ),
+    // --- pushes
+    registry(PUT, "/v2/{owner}/{repository}/manifests/{reference}", PUSH),
+    registry(
+        DELETE,
+        "/v2/{owner}/{repository}/manifests/{reference}",
+        MANAGE,
+    ),
+    registry(DELETE, "/v2/{owner}/{repository}/blobs/{digest}", MANAGE),
+    registry(POST, "/v2/{owner}/{repository}/blobs/uploads", PUSH),
+    registry(POST, "/v2/{owner}/{repository}/blobs/uploads/", PUSH),
+    registry(GET, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
+    registry(PATCH, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
+    registry(PUT, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
+    registry(DELETE, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
     // --- machines
     api(GET, "/healthz", Rule::Everybody),
     api(POST, "/webhooks/github", Rule::OwnProof),

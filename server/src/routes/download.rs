@@ -14,6 +14,7 @@ use cooperage_protocol::image::{Layout, Pieces};
 use cooperage_protocol::{CollectionName, Digest, Tag};
 
 use super::conditional::{self, Answer, Validators};
+use crate::db::blobs::Blob;
 use crate::db::views::{self, ImageFilter, ImageRow};
 use crate::error::Error;
 use crate::state::Hub;
@@ -184,7 +185,6 @@ pub(super) fn serve(
     reference: &Reference,
     request: &HeaderMap,
 ) -> Result<Response, Error> {
-    let size = image.size();
     let modified = match reference {
         Reference::Tag(_) => image.moved_at,
         Reference::TagAtCommit(..) | Reference::Digest(_) => image.created_at,
@@ -193,10 +193,49 @@ pub(super) fn serve(
         etag: etag(image)?,
         modified: SystemTime::from(modified),
     };
+    let cached = cache_control(reference);
+    let (mut response, answer) = serve_bytes(hub, &image.layout, (validators, cached), request)?;
+    if matches!(answer, Answer::Full | Answer::Part { .. }) {
+        let file_name = reference.file_name(image);
+        describe(response.headers_mut(), image, &file_name)?;
+    }
+    Ok(response)
+}
+
+/// A blob that was pushed and is no image.
+pub(super) fn serve_blob(
+    hub: &Hub,
+    (digest, blob): (Digest, &Blob),
+    request: &HeaderMap,
+) -> Result<Response, Error> {
+    let size = u64::try_from(blob.size_bytes).map_err(internal)?;
+    let layout = Layout::of_one_object(digest, size);
+    let validators = Validators {
+        etag: format!("\"{digest}\"").parse().map_err(internal)?,
+        modified: SystemTime::from(blob.created_at),
+    };
+    let cached = cache_control(&Reference::Digest(digest));
+    let (mut response, answer) = serve_bytes(hub, &layout, (validators, cached), request)?;
+    if matches!(answer, Answer::Full | Answer::Part { .. }) {
+        let content_type = HeaderValue::from_static("application/octet-stream");
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
+    }
+    Ok(response)
+}
+
+fn serve_bytes(
+    hub: &Hub,
+    layout: &Layout,
+    (validators, cached): (Validators, HeaderValue),
+    request: &HeaderMap,
+) -> Result<(Response, Answer), Error> {
+    let size = layout.size();
     let answer = conditional::decide(request, &validators, size);
     let mut response = match answer {
-        Answer::Full => part(&hub.store, &image.layout, 0, size)?,
-        Answer::Part { start, end } => part(&hub.store, &image.layout, start, end)?,
+        Answer::Full => part(&hub.store, layout, 0, size)?,
+        Answer::Part { start, end } => part(&hub.store, layout, start, end)?,
         Answer::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         Answer::PreconditionFailed => StatusCode::PRECONDITION_FAILED.into_response(),
         Answer::Unsatisfiable => StatusCode::RANGE_NOT_SATISFIABLE.into_response(),
@@ -211,11 +250,8 @@ pub(super) fn serve(
     headers.typed_insert(validators.etag);
     headers.typed_insert(LastModified::from(validators.modified));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, cache_control(reference));
-    if matches!(answer, Answer::Full | Answer::Part { .. }) {
-        describe(headers, image, &reference.file_name(image))?;
-    }
-    Ok(response)
+    headers.insert(header::CACHE_CONTROL, cached);
+    Ok((response, answer))
 }
 
 fn etag(image: &ImageRow) -> Result<ETag, Error> {

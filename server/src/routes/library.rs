@@ -142,7 +142,7 @@ fn description(image: &ImageRow) -> Result<serde_json::Value, Error> {
         .unwrap_or((&image.collection, ""));
     let hash = format!("sha256.{}", image.digest()?.hex());
     Ok(json!({
-        "id": image.build_id,
+        "id": image.id,
         "hash": hash,
         "size": image.size(),
         "uploaded": true,

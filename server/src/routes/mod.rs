@@ -9,6 +9,7 @@ mod health;
 mod library;
 mod login;
 mod oci;
+mod oci_push;
 mod shub;
 mod static_files;
 pub mod webhooks;
@@ -38,6 +39,7 @@ pub fn router(hub: Hub) -> Router {
         .merge(library::router())
         .merge(login::router())
         .merge(oci::router())
+        .merge(oci_push::router())
         .merge(shub::router())
         .merge(static_files::router())
         .merge(webhooks::router())

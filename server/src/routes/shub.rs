@@ -26,7 +26,8 @@ struct Manifest {
     tag: String,
     version: String,
     commit: String,
-    git_commit: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git_commit: Option<String>,
 }
 
 /// The collection of a reference.

@@ -1,8 +1,9 @@
 //! The objects of images on disk: complete or absent, named by their SHA-256.
 //!
-//! [`upload`] writes one, [`read`] gives the bytes of an image, [`sweep`] finds what is left over.
+//! [`upload`] writes one that a build sends, [`incoming`] one that is pushed; [`read`] gives the bytes of an image, [`sweep`] finds what is left over.
 
 mod buffers;
+pub(crate) mod incoming;
 pub mod read;
 pub(crate) mod sweep;
 pub mod upload;
@@ -28,6 +29,7 @@ impl Store {
         };
         std::fs::create_dir_all(store.objects())?;
         std::fs::create_dir_all(store.uploads())?;
+        std::fs::create_dir_all(store.incoming())?;
         Ok(store)
     }
 
@@ -57,6 +59,10 @@ impl Store {
 
     fn uploads(&self) -> PathBuf {
         self.root.join("uploads")
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
     }
 
     /// Where the bytes of an object are collected that a build sends.

@@ -16,7 +16,7 @@ use super::Store;
 use crate::error::Error;
 
 /// How long a sender may be silent.
-const SILENCE: Duration = Duration::from_mins(1);
+pub(super) const SILENCE: Duration = Duration::from_mins(1);
 
 /// Bytes read at a time of what came before.
 const PIECE: usize = 256 << 10;
@@ -44,9 +44,9 @@ pub enum Progress {
 /// Bytes that have the digest they should have, but not yet its name.
 #[derive(Debug)]
 pub struct Received {
-    file: File,
-    path: PathBuf,
-    target: PathBuf,
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    pub(super) target: PathBuf,
 }
 
 impl Store {
@@ -155,7 +155,7 @@ impl Partial {
 }
 
 /// Whether the open file still has its name: it may have become an object, or been swept away.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let opened = file.metadata()?;
     match std::fs::metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (opened.dev(), opened.ino())),
@@ -164,7 +164,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn hash(file: &mut File) -> io::Result<Sha256> {
+pub(super) fn hash(file: &mut File) -> io::Result<Sha256> {
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; PIECE]);
     file.seek(SeekFrom::Start(0))?;
     loop {
@@ -188,7 +188,7 @@ fn publish(received: &Received) -> io::Result<()> {
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)
@@ -196,11 +196,11 @@ async fn blocking<T: Send + 'static>(
         .map_err(anyhow::Error::from)?
 }
 
-fn broken(why: impl std::fmt::Display) -> Error {
+pub(super) fn broken(why: impl std::fmt::Display) -> Error {
     Error::BadRequest(format!("the upload broke off: {why}"))
 }
 
-fn refuse(error: io::Error) -> Error {
+pub(super) fn refuse(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::NoSpace("the hub's disk is full")

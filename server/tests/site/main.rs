@@ -13,5 +13,6 @@ mod events;
 mod pages;
 mod protocols;
 mod pulls;
+mod registry;
 mod settings;
 mod support;

@@ -119,7 +119,7 @@ async fn a_registry_client_is_told_of_tags_page_by_page_and_of_errors_by_code(db
     let nowhere = format!("/v2/lab/tool/blobs/{}", Digest::of(b"x"));
     for (path, code) in [
         ("/v2/lab/tool/manifests/v9", "MANIFEST_UNKNOWN"),
-        ("/v2/lab/tool/blobs/sha256:0", "BLOB_UNKNOWN"),
+        ("/v2/lab/tool/manifests/sha256:0", "MANIFEST_UNKNOWN"),
         (nowhere.as_str(), "BLOB_UNKNOWN"),
     ] {
         let answer = site.get(path, &[("accept", "text/html")]).await;

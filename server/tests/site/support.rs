@@ -67,6 +67,21 @@ impl Site {
         }
     }
 
+    /// Adds a collection in which nothing is.
+    pub async fn add_collection(&self, name: &str) -> CollectionId {
+        let id = CollectionId::generate();
+        sqlx::query(
+            "INSERT INTO collections (id, name, clone_url, forge, webhook_secret)
+            VALUES ($1, $2, 'https://forge.example.org/' || $2 || '.git', 'github', 's')",
+        )
+        .bind(id.0)
+        .bind(name)
+        .execute(&self.hub.db)
+        .await
+        .unwrap();
+        id
+    }
+
     pub async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -201,7 +216,7 @@ impl Site {
         sqlx::query(
             "INSERT INTO tags (collection_id, name, image_id) VALUES ($1, $2, $3)
             ON CONFLICT (collection_id, name) DO UPDATE
-            SET image_id = EXCLUDED.image_id, moved_at = now()",
+            SET image_id = EXCLUDED.image_id, manifest = NULL, moved_at = now()",
         )
         .bind(self.collection.0)
         .bind(tag)
@@ -227,6 +242,48 @@ impl Site {
         });
         Layout(extents.collect())
     }
+}
+
+/// A SIF of a definition, labels and a file system of a few bytes.
+pub fn sif(definition: &str, labels: &[(&str, &str)]) -> Vec<u8> {
+    let labels: std::collections::BTreeMap<_, _> = labels.iter().copied().collect();
+    let metadata = serde_json::json!({ "data": { "attributes": { "labels": labels } } });
+    let metadata = metadata.to_string();
+    let objects: [(u32, &str, &[u8]); 3] = [
+        (0x4001, "", definition.as_bytes()),
+        (0x4006, "inspect-metadata.json", metadata.as_bytes()),
+        (0x4004, "", b"hsqs and the rest of a file system"),
+    ];
+    let (mut table, mut data) = (vec![], vec![]);
+    for (number, (kind, name, content)) in (1_u32..).zip(objects) {
+        let offset = 32176 + data.len() as u64;
+        let mut descriptor = [0; 585];
+        descriptor[..4].copy_from_slice(&kind.to_le_bytes());
+        descriptor[4] = 1;
+        descriptor[5..9].copy_from_slice(&number.to_le_bytes());
+        descriptor[9..13].copy_from_slice(&0xf000_0001_u32.to_le_bytes());
+        descriptor[17..25].copy_from_slice(&offset.to_le_bytes());
+        descriptor[25..33].copy_from_slice(&(content.len() as u64).to_le_bytes());
+        descriptor[33..41].copy_from_slice(&(content.len() as u64).to_le_bytes());
+        descriptor[73..73 + name.len()].copy_from_slice(name.as_bytes());
+        if kind == 0x4004 {
+            descriptor[201..205].copy_from_slice(&1_u32.to_le_bytes());
+            descriptor[205..209].copy_from_slice(&2_u32.to_le_bytes());
+            descriptor[209..212].copy_from_slice(b"02\0");
+        }
+        table.extend(descriptor);
+        data.extend(content);
+    }
+    let mut head = vec![0; 4096];
+    head[..31].copy_from_slice(b"#!/usr/bin/env run-singularity\n");
+    head[32..48].copy_from_slice(b"SIF_MAGIC\x0001\x0002\0");
+    head[48..64].copy_from_slice(&[7; 16]);
+    let fields = [45, 48, 4096, 28080, 32176, data.len() as u64];
+    for (number, field) in fields.into_iter().enumerate() {
+        head[80 + 8 * number..88 + 8 * number].copy_from_slice(&field.to_le_bytes());
+    }
+    table.resize(28080, 0);
+    [head, table, data].concat()
 }
 
 pub fn hub(db: PgPool, folder: &Path, public_url: &str) -> Hub {

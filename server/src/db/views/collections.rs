@@ -94,7 +94,7 @@ async fn select_collections(
             ARRAY(
                 SELECT tags.name
                 FROM tags
-                WHERE tags.collection_id = collections.id
+                WHERE tags.collection_id = collections.id AND tags.image_id IS NOT NULL
                 ORDER BY tags.name <> 'latest', tags.name
             ) AS "tags!",
             (

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use cooperage_protocol::image::{ImageFacts, Layout};
-use cooperage_protocol::{BuildId, CollectionName, Digest, Tag};
+use cooperage_protocol::{CollectionName, Digest, ImageId, Tag};
 use sqlx::PgPool;
 use sqlx::types::Json;
+use uuid::Uuid;
 
 /// Which images of a collection are meant: all of those that match every given field.
 #[derive(Debug, Clone, Default)]
@@ -40,14 +41,18 @@ pub struct ImageRow {
     pub created_at: DateTime<Utc>,
     /// When the newest tag was moved to it, or when it was published.
     pub moved_at: DateTime<Utc>,
-    /// The build that made it.
-    pub build_id: BuildId,
-    /// The tag it was built for.
+    /// Its id.
+    pub id: ImageId,
+    /// The build that made it, unless it was pushed.
+    pub build_id: Option<Uuid>,
+    /// The tag it was built or pushed for.
     pub built_for: String,
-    /// The commit in hex.
-    pub commit: String,
-    /// Path of the definition in the repository.
-    pub recipe: String,
+    /// The commit in hex, if it was built.
+    pub commit: Option<String>,
+    /// Path of the definition in the repository, if it was built.
+    pub recipe: Option<String>,
+    /// Who pushed it, if the account is still there.
+    pub pushed_by: Option<String>,
     /// The worker that built it.
     pub worker: Option<String>,
     /// The tags that point at it.
@@ -79,8 +84,10 @@ pub async fn images(
         ImageRow,
         r#"SELECT collections.name AS collection, digest, md5, size_bytes,
             layout AS "layout: Json<Layout>", facts AS "facts: Json<ImageFacts>",
-            images.created_at, images.build_id, builds.tag AS built_for,
-            builds.commit_sha AS commit, builds.recipe, workers.name AS "worker?",
+            images.created_at, images.id, images.build_id,
+            COALESCE(builds.tag, images.pushed_for, '') AS "built_for!",
+            builds.commit_sha AS "commit?", builds.recipe AS "recipe?", workers.name AS "worker?",
+            users.name AS "pushed_by?",
             greatest(
                 images.created_at,
                 (SELECT max(moved_at) FROM tags WHERE tags.image_id = images.id)
@@ -93,13 +100,14 @@ pub async fn images(
             ) AS "tags!"
         FROM images
         JOIN collections ON collections.id = images.collection_id
-        JOIN builds ON builds.id = images.build_id
+        LEFT JOIN builds ON builds.id = images.build_id
         LEFT JOIN workers ON workers.id = builds.worker_id
+        LEFT JOIN users ON users.id = images.pushed_by
         WHERE lower(collections.name) = lower($1)
             AND ($2::text IS NULL OR starts_with(digest, 'sha256:' || $2))
             AND ($3::text IS NULL OR md5 = $3)
             AND ($4::text IS NULL OR starts_with(builds.commit_sha, $4))
-            AND ($5::text IS NULL OR builds.tag = $5)
+            AND ($5::text IS NULL OR COALESCE(builds.tag, images.pushed_for) = $5)
             AND ($6::text IS NULL OR EXISTS (
                 SELECT 1 FROM tags WHERE tags.image_id = images.id AND tags.name = $6
             ))
