@@ -16,6 +16,7 @@ pub mod db;
 pub mod error;
 pub mod forge;
 mod keyring;
+mod library;
 mod login_limit;
 pub mod on_demand;
 pub mod pages;

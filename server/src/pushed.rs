@@ -47,14 +47,15 @@ pub(crate) async fn inspect(hub: &Hub, digest: Digest, size: u64) -> Result<Insp
     })
 }
 
-/// Makes it an image of a collection.
+/// Makes it an image of a collection, of this id unless the collection has it already.
 pub(crate) async fn publish(
     db: &mut PgConnection,
     push: Push,
     inspected: &Inspected,
-    pushed_for: &str,
+    (id, pushed_for): (ImageId, &str),
 ) -> Result<ImageId, Error> {
     let image = PushedImage {
+        id,
         digest: inspected.digest,
         md5: &inspected.md5,
         size: inspected.size,

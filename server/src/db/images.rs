@@ -54,6 +54,8 @@ async fn insert_uses(db: &mut PgConnection, id: ImageId, layout: &Layout) -> sql
 /// What is known of an image that somebody pushed as one object.
 #[derive(Debug)]
 pub(crate) struct PushedImage<'a> {
+    /// The id that it gets.
+    pub(crate) id: ImageId,
     /// SHA-256 of the file, which is an object of the store.
     pub(crate) digest: Digest,
     /// MD5 of the file.
@@ -86,7 +88,7 @@ pub(crate) async fn insert_pushed(
          ON CONFLICT (collection_id, digest) WHERE build_id IS NULL
          DO UPDATE SET size_bytes = images.size_bytes
          RETURNING id",
-        ImageId::generate().0,
+        image.id.0,
         collection.0,
         image.digest.to_string(),
         image.md5,
@@ -121,6 +123,29 @@ pub(crate) async fn of_digest(
     .fetch_optional(db)
     .await?;
     Ok(id.map(ImageId))
+}
+
+/// Removes an image, its tags and its manifests.
+pub(crate) async fn delete(db: &PgPool, id: ImageId) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM images WHERE id = $1", id.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Whether the image belongs to the collection.
+pub(crate) async fn is_of(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    id: ImageId,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM images WHERE id = $1 AND collection_id = $2) AS "is!""#,
+        id.0,
+        collection.0,
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// The size of the collection's images of this digest.

@@ -1,7 +1,9 @@
 //! What is somebody sending that is not whole yet?
 
-use cooperage_protocol::{CollectionId, PushId, UserId};
+use cooperage_protocol::{CollectionId, Digest, PushId, UserId};
 use sqlx::PgPool;
+
+use crate::error::Error;
 
 /// Who sends something to which collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +12,48 @@ pub(crate) struct Push {
     pub(crate) collection: CollectionId,
     /// Who sends it; nobody else may go on with it.
     pub(crate) user: UserId,
+}
+
+/// What is being sent, as far as its sender said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    /// Where it goes, and who sends it.
+    pub(crate) push: Push,
+    /// The SHA-256 that it will have.
+    pub(crate) digest: Digest,
+}
+
+/// Notes which SHA-256 it will have.
+pub(crate) async fn expect(db: &PgPool, id: PushId, digest: Digest) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE pushes SET digest = $2 WHERE id = $1",
+        id.0,
+        digest.to_string(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What is being sent under this id, if its sender said which SHA-256 it will have.
+pub(crate) async fn begun(db: &PgPool, id: PushId) -> Result<Option<Begun>, Error> {
+    let row = sqlx::query!(
+        "SELECT collection_id, user_id, digest FROM pushes WHERE id = $1",
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(digest) = row.digest else {
+        return Ok(None);
+    };
+    Ok(Some(Begun {
+        push: Push {
+            collection: row.collection_id.into(),
+            user: row.user_id.into(),
+        },
+        digest: digest.parse().map_err(anyhow::Error::from)?,
+    }))
 }
 
 /// Notes that something will be sent.

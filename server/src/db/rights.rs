@@ -1,6 +1,6 @@
 //! Which collection is meant, who sees it, and which role has somebody in it?
 
-use cooperage_protocol::{BuildId, CollectionName, DeliveryId, UserId};
+use cooperage_protocol::{BuildId, CollectionId, CollectionName, DeliveryId, PushId, UserId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -80,6 +80,45 @@ pub(crate) async fn of_delivery(
          JOIN collections ON collections.id = deliveries.collection_id
          WHERE deliveries.id = $1"#,
         delivery.0,
+        person.map(|person| person.0),
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Row::read).transpose()
+}
+
+/// The collection of this id.
+pub(crate) async fn of_id(
+    db: &PgPool,
+    id: CollectionId,
+    person: Option<UserId>,
+) -> sqlx::Result<Option<Collection>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, visibility, role_in(id, $2)::text AS role
+         FROM collections
+         WHERE id = $1"#,
+        id.0,
+        person.map(|person| person.0),
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Row::read).transpose()
+}
+
+/// The collection to which somebody pushes; nobody else knows of it.
+pub(crate) async fn of_push(
+    db: &PgPool,
+    id: PushId,
+    person: Option<UserId>,
+) -> sqlx::Result<Option<Collection>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT collections.id, name, visibility, role_in(collections.id, $2)::text AS role
+         FROM pushes
+         JOIN collections ON collections.id = pushes.collection_id
+         WHERE pushes.id = $1 AND pushes.user_id = $2"#,
+        id.0,
         person.map(|person| person.0),
     )
     .fetch_optional(db)

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use cooperage_protocol::{CollectionId, Digest, ImageId};
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 /// Points a tag at an image, wherever it pointed before.
 pub async fn point(
@@ -20,9 +21,109 @@ pub async fn point(
         name,
         image.0,
     )
+    .execute(&mut *db)
+    .await?;
+    forget_others(db, collection, name).await
+}
+
+/// Points a tag at an image for its architecture; for others, it means what it meant.
+pub(crate) async fn point_for_architecture(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    name: &str,
+    image: ImageId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO other_architectures (collection_id, name, architecture, image_id)
+         SELECT tags.collection_id, tags.name, images.facts ->> 'architecture', images.id
+         FROM tags
+         JOIN images ON images.id = tags.image_id
+         WHERE tags.collection_id = $1 AND tags.name = $2
+         ON CONFLICT (collection_id, name, architecture) DO UPDATE SET image_id = excluded.image_id",
+        collection.0,
+        name,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO tags (collection_id, name, image_id)
+         VALUES ($1, $2, $3)
+         ON CONFLICT (collection_id, name) DO UPDATE
+         SET image_id = $3, manifest = NULL, moved_at = now()",
+        collection.0,
+        name,
+        image.0,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM other_architectures
+         USING images
+         WHERE other_architectures.collection_id = $1
+           AND name = $2
+           AND images.id = $3
+           AND architecture = images.facts ->> 'architecture'",
+        collection.0,
+        name,
+        image.0,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "UPDATE images SET pushed_for = $2 WHERE id = $1 AND starts_with(digest, 'sha256:' || pushed_for)",
+        image.0,
+        name,
+    )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Lets a tag mean nothing but what it points at.
+async fn forget_others(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    name: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM other_architectures WHERE collection_id = $1 AND name = $2",
+        collection.0,
+        name,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What a tag means for an architecture.
+#[derive(Debug)]
+pub(crate) struct Meaning {
+    /// The tag.
+    pub(crate) name: String,
+    /// The architecture, if the image says which.
+    pub(crate) architecture: String,
+    /// The image.
+    pub(crate) image: Uuid,
+}
+
+/// What the tags of a collection mean, for every architecture.
+pub(crate) async fn meanings(db: &PgPool, collection: CollectionId) -> sqlx::Result<Vec<Meaning>> {
+    sqlx::query_as!(
+        Meaning,
+        r#"SELECT tags.name AS "name!", COALESCE(images.facts ->> 'architecture', '') AS "architecture!",
+            images.id AS "image!"
+         FROM tags
+         JOIN images ON images.id = tags.image_id
+         WHERE tags.collection_id = $1
+         UNION ALL
+         SELECT name AS "name!", architecture AS "architecture!", image_id AS "image!"
+         FROM other_architectures
+         WHERE collection_id = $1
+         ORDER BY 1, 2"#,
+        collection.0,
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Points a tag at a manifest, and at the image that it is.
@@ -42,9 +143,9 @@ pub(crate) async fn point_at_manifest(
         manifest.to_string(),
         image.map(|image| image.0),
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(())
+    forget_others(db, collection, name).await
 }
 
 /// All tags of a collection, of images and of whatever else was pushed, in order.
@@ -96,7 +197,11 @@ pub async fn advance(
         image.0,
         queued_at,
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(moved.rows_affected() == 1)
+    let is_moved = moved.rows_affected() == 1;
+    if is_moved {
+        forget_others(db, collection, name).await?;
+    }
+    Ok(is_moved)
 }

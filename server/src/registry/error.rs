@@ -63,6 +63,11 @@ impl RegistryError {
         }
     }
 
+    /// The error without its code.
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
+
     /// Whether a part of an upload begins somewhere else than the one before ended.
     pub(crate) fn is_wrong_offset(&self) -> bool {
         matches!(self.error, Error::WrongOffset { .. })

@@ -184,7 +184,8 @@ async fn publish(
             Reference::Tag(tag) => tag.clone(),
             Reference::Digest(_) => layer.short(),
         };
-        return Ok(pushed::publish(db, push, inspected, &pushed_for).await?);
+        let named = (ImageId::generate(), &*pushed_for);
+        return Ok(pushed::publish(db, push, inspected, named).await?);
     }
     let known = images::of_digest(db, push.collection, *layer).await?;
     known.ok_or_else(|| {

@@ -32,12 +32,16 @@ pub(crate) async fn length(hub: &Hub, id: PushId, push: Push) -> Result<u64, Reg
 pub(crate) async fn append(
     hub: &Hub,
     (id, push): (PushId, Push),
-    offset: Option<u64>,
+    (offset, again): (Option<u64>, bool),
     body: BodyDataStream,
 ) -> Result<u64, RegistryError> {
     find(hub, id, push).await?;
     let most = room(hub, push.collection).await?;
-    let part = Part { offset, most };
+    let part = Part {
+        offset,
+        again,
+        most,
+    };
     let length = hub.store.append_incoming(id, part, body).await?;
     // What takes long is not silent.
     pushes::touch(&hub.db, id, push).await?;

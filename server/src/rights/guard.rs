@@ -212,6 +212,22 @@ async fn find(
             };
             (rights::of_delivery(&hub.db, id, person).await?, missing)
         }
+        Place::Collection => {
+            let id = params.get("id");
+            let missing = format!("there is no container {id}");
+            let Ok(id) = id.parse() else {
+                return Err(Refusal::Missing(missing));
+            };
+            (rights::of_id(&hub.db, id, person).await?, missing)
+        }
+        Place::Push => {
+            let id = params.get("id");
+            let missing = format!("there is no image {id} that is being sent");
+            let Ok(id) = id.parse() else {
+                return Err(Refusal::Missing(missing));
+            };
+            (rights::of_push(&hub.db, id, person).await?, missing)
+        }
     };
     found
         .filter(|collection| may(caller, Action::Read, collection))

@@ -14,6 +14,8 @@ use crate::state::Hub;
 pub(crate) enum Purpose {
     /// A short-lived token of the registry protocol.
     RegistryToken,
+    /// An address that something is sent to, without an account.
+    Upload,
 }
 
 /// Signs a text.
@@ -40,6 +42,7 @@ fn mac(hub: &Hub, purpose: Purpose, text: &str) -> Result<Hmac<Sha256>, Error> {
     let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_err(anyhow::Error::from)?;
     let purpose = match purpose {
         Purpose::RegistryToken => "registry-token",
+        Purpose::Upload => "upload",
     };
     Ok(mac
         .chain_update(purpose)

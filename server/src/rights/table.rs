@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use axum::http::Method;
 
-use super::Action::{self, Build, Read};
+use super::Action::{self, Build, Manage, Push, Read};
 
 /// A route and its rule.
 #[derive(Debug)]
@@ -52,6 +52,10 @@ pub(super) enum Place {
     Build,
     /// The delivery `{id}`.
     Delivery,
+    /// The collection `{id}`.
+    Collection,
+    /// The upload `{id}`.
+    Push,
 }
 
 /// Who reads the refusals of a route.
@@ -111,9 +115,9 @@ const fn api(method: Method, path: &'static str, rule: Rule) -> Row {
     }
 }
 
-const fn library(path: &'static str, rule: Rule) -> Row {
+const fn library(method: Method, path: &'static str, rule: Rule) -> Row {
     Row {
-        method: GET,
+        method,
         path,
         rule,
         form: Form::Library,
@@ -265,17 +269,22 @@ pub(super) const TABLE: &[Row] = &[
         "/api/container/{owner}/{reference}",
         on(Place::Shub, Read),
     ),
-    library("/assets/config/config.prod.json", Rule::Everybody),
-    library("/version", Rule::Everybody),
-    library("/v1/rbac/users/current", Rule::Known),
+    library(GET, "/assets/config/config.prod.json", Rule::Everybody),
+    library(GET, "/version", Rule::Everybody),
+    library(GET, "/v1/rbac/users/current", Rule::Known),
     Row {
         method: GET,
         path: "/v1/token-status",
         rule: Rule::Known,
         form: Form::TokenStatus,
     },
-    library("/v1/images/{*container}", on(Place::Container, Read)),
-    library("/v1/imagefile/{*container}", on(Place::Container, Read)),
+    library(GET, "/v1/images/{*container}", on(Place::Container, Read)),
+    library(
+        GET,
+        "/v1/imagefile/{*container}",
+        on(Place::Container, Read),
+    ),
+    library(GET, "/v1/search", Rule::Lists),
     registry(GET, "/v2/", Rule::Everybody),
     registry(GET, "/v2", Rule::Everybody),
     registry(GET, "/v2/token", Rule::Everybody),
@@ -285,6 +294,38 @@ pub(super) const TABLE: &[Row] = &[
     registry(GET, "/v2/{owner}/{repository}/tags/list", READ),
     registry(GET, "/v2/{owner}/{repository}/referrers/{digest}", READ),
     // --- pushes
+    library(POST, "/v1/entities", Rule::Known),
+    library(GET, "/v1/entities/{owner}", Rule::Lists),
+    library(POST, "/v1/collections", Rule::Known),
+    library(GET, "/v1/collections/{owner}/{repository}", READ),
+    library(POST, "/v1/containers", Rule::Known),
+    library(GET, "/v1/containers/{owner}/{repository}/{name}", READ),
+    // Its handler looks for the collection that the body names, and asks who may push to it.
+    library(POST, "/v1/images", Rule::Known),
+    library(
+        DELETE,
+        "/v1/images/{*container}",
+        on(Place::Container, Manage),
+    ),
+    library(POST, "/v2/imagefile/{id}", on(Place::Push, Push)),
+    library(PUT, "/v2/imagefile/{id}/bytes", Rule::OwnProof),
+    library(PUT, "/v2/imagefile/{id}/_complete", on(Place::Push, Push)),
+    library(POST, "/v2/imagefile/{id}/_multipart", on(Place::Push, Push)),
+    library(PUT, "/v2/imagefile/{id}/_multipart", on(Place::Push, Push)),
+    library(
+        PUT,
+        "/v2/imagefile/{id}/_multipart_complete",
+        on(Place::Push, Push),
+    ),
+    library(
+        PUT,
+        "/v2/imagefile/{id}/_multipart_abort",
+        on(Place::Push, Push),
+    ),
+    library(GET, "/v1/tags/{id}", on(Place::Collection, Read)),
+    library(POST, "/v1/tags/{id}", on(Place::Collection, Push)),
+    library(GET, "/v2/tags/{id}", on(Place::Collection, Read)),
+    library(POST, "/v2/tags/{id}", on(Place::Collection, Push)),
     registry(PUT, "/v2/{owner}/{repository}/manifests/{reference}", PUSH),
     registry(
         DELETE,

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use super::table::{Row, Rule, TABLE};
+use super::table::{Place, Row, Rule, TABLE};
 use super::{Action, Caller, Collection, Person, Proof, guard, may};
 use crate::db::rights;
 use crate::db::views::{self, Sight};
@@ -225,6 +225,9 @@ struct People {
     world: World,
     build: std::cell::Cell<Uuid>,
     delivery: std::cell::Cell<Uuid>,
+    collection: std::cell::Cell<Uuid>,
+    /// What the builder pushes.
+    push: std::cell::Cell<Uuid>,
     ids: Vec<(&'static str, UserId)>,
 }
 
@@ -238,6 +241,8 @@ impl People {
             world,
             build: Uuid::nil().into(),
             delivery: Uuid::nil().into(),
+            collection: Uuid::nil().into(),
+            push: Uuid::nil().into(),
             ids,
         };
         people
@@ -308,6 +313,11 @@ impl People {
         let delivery = Uuid::now_v7();
         self.run(&format!("INSERT INTO deliveries (id, collection_id, forge, forge_id, event, payload, content_type, state, verdict, processed_at) SELECT '{delivery}', id, 'github', '1', 'push', '', '', 'done', 'built', now() FROM collections")).await;
         self.delivery.set(delivery);
+        let collection = self.world.texts("SELECT id::text FROM collections").await;
+        self.collection.set(collection[0].parse().unwrap());
+        let (push, builder) = (Uuid::now_v7(), self.id("builder"));
+        self.run(&format!("INSERT INTO pushes (id, collection_id, user_id) SELECT '{push}', id, '{builder}' FROM collections")).await;
+        self.push.set(push);
         self.run("DELETE FROM teams").await;
         self.run("INSERT INTO teams (id, name) VALUES (gen_random_uuid(), 'owners')")
             .await;
@@ -377,13 +387,11 @@ impl People {
         let status = answer.status();
         let told = |text: String| {
             // What the caller said themselves is no secret.
-            let (build, delivery) = (
-                self.build.get().to_string(),
-                self.delivery.get().to_string(),
-            );
-            text.replace(&build, ABSENT)
-                .replace(&delivery, ABSENT)
-                .replace("lab/none", "lab/tool")
+            let ids = [&self.build, &self.delivery, &self.collection, &self.push];
+            let text = ids
+                .iter()
+                .fold(text, |text, id| text.replace(&id.get().to_string(), ABSENT));
+            text.replace("lab/none", "lab/tool")
         };
         let headers = told(format!("{:?}", answer.headers()));
         let is_endless = headers.contains("event-stream");
@@ -406,10 +414,12 @@ impl People {
     fn path(&self, row: &Row, exists: bool) -> String {
         let name = if exists { "tool" } else { "none" };
         let absent = ABSENT.parse().unwrap();
-        let id = match row.path.contains("deliveries") {
+        let id = match row.rule {
             _ if !exists => absent,
-            true => self.delivery.get(),
-            false => self.build.get(),
+            Rule::Collection(Place::Delivery, _) => self.delivery.get(),
+            Rule::Collection(Place::Collection, _) => self.collection.get(),
+            Rule::Collection(Place::Push, _) => self.push.get(),
+            _ => self.build.get(),
         };
         row.path
             .replace("{owner}", "lab")

@@ -72,7 +72,7 @@ enum Form {
 }
 
 impl Reference {
-    fn filter(&self) -> ImageFilter {
+    pub(super) fn filter(&self) -> ImageFilter {
         match self.clone() {
             Self::Tag(tag) => ImageFilter {
                 tag: Some(tag),

@@ -1,7 +1,7 @@
 //! Pulls by `library://`, as the clients of the container library ask:
 //! <https://github.com/apptainer/container-library-client>.
 //!
-//! A collection `owner/repo` is the container `owner/repo/repo`.
+//! A collection `owner/repo` is the container `owner/repo/repo`. Pushes: [`super::library_push`].
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::download::{self, Reference};
-use crate::db::views::ImageRow;
+use crate::db::images;
+use crate::db::views::{self, ImageFilter, ImageRow};
 use crate::error::Error;
 use crate::pages;
 use crate::rights::Visit;
@@ -29,7 +30,8 @@ pub(super) fn router() -> Router<Hub> {
         .route("/version", get(version))
         .route("/v1/token-status", get(async || StatusCode::OK))
         .route("/v1/rbac/users/current", get(current_user))
-        .route("/v1/images/{*container}", get(describe))
+        .route("/v1/images/{*container}", get(describe).delete(delete))
+        .route("/v1/search", get(search))
         .route("/v1/imagefile/{*container}", get(download_file))
 }
 
@@ -90,18 +92,92 @@ async fn find(
     platform: &Platform,
 ) -> Result<(Reference, ImageRow), Error> {
     let (name, reference) = parse(container)?;
-    let image = download::find(hub, &name, &reference).await?;
-    let built_for = &image.facts.architecture;
-    match platform.arch.as_deref() {
-        Some(wanted) if !wanted.is_empty() && !built_for.is_empty() && wanted != built_for => {
-            Err(Error::NotFound(format!(
-                "{} has no such image for {wanted}, only for {built_for}",
-                image.collection
-            )))
-        }
-        _ => Ok((reference, image)),
+    let wanted = platform.arch.as_deref().filter(|arch| !arch.is_empty());
+    let filter = ImageFilter {
+        architecture: wanted.map(ToOwned::to_owned),
+        ..reference.filter()
+    };
+    if let Some(image) = views::images(&hub.db, &name, &filter, 1).await?.pop() {
+        return Ok((reference, image));
     }
+    let other = download::find(hub, &name, &reference).await?;
+    Err(Error::NotFound(format!(
+        "{} has no such image for {}, only for {}",
+        other.collection,
+        wanted.unwrap_or_default(),
+        other.facts.architecture
+    )))
 }
+
+/// Deletes an image with all its tags, as clients expect of either name of it.
+async fn delete(
+    State(hub): State<Hub>,
+    Path(container): Path<String>,
+    Query(platform): Query<Platform>,
+) -> Result<Json<serde_json::Value>, LibraryError> {
+    let (_, image) = find(&hub, &container, &platform).await?;
+    images::delete(&hub.db, image.id)
+        .await
+        .map_err(Error::from)?;
+    tracing::info!("{} {} was deleted", image.collection, image.digest);
+    Ok(Json(json!({ "data": description(&image)? })))
+}
+
+/// The shortest word that is searched for.
+const SHORTEST: usize = 3;
+
+/// The most collections that are searched.
+const MOST_FOUND: usize = 100;
+
+#[derive(Deserialize)]
+struct Search {
+    #[serde(default)]
+    value: String,
+    arch: Option<String>,
+}
+
+/// The tagged images of collections whose name contains a word.
+async fn search(
+    State(hub): State<Hub>,
+    visit: Visit,
+    Query(search): Query<Search>,
+) -> Result<Json<serde_json::Value>, LibraryError> {
+    if search.value.chars().count() < SHORTEST {
+        let message = format!("search for a word of at least {SHORTEST} characters");
+        return Err(Error::BadRequest(message).into());
+    }
+    let collections = views::collections(&hub.db, &search.value, visit.caller.sight()).await;
+    let collections = collections.map_err(Error::from)?;
+    let wanted: Option<Vec<_>> = search
+        .arch
+        .as_deref()
+        .filter(|arch| !arch.is_empty())
+        .map(|arch| arch.split(',').collect());
+    let mut found = Vec::new();
+    for collection in collections.into_iter().take(MOST_FOUND) {
+        let name = collection
+            .name
+            .parse()
+            .map_err(|error| Error::Internal(anyhow::Error::new(error)))?;
+        let images = views::images(&hub.db, &name, &ImageFilter::default(), MOST_IMAGES).await;
+        let images = images.map_err(Error::from)?;
+        let images = images.iter().filter(|image| {
+            let architecture = image.facts.architecture.as_str();
+            let is_wanted = wanted
+                .as_ref()
+                .is_none_or(|wanted| wanted.contains(&architecture));
+            is_wanted && !image.tags.is_empty()
+        });
+        found.extend(images.map(description).collect::<Result<Vec<_>, _>>()?);
+    }
+    let nothing: [(); 0] = [];
+    Ok(Json(json!({ "data": {
+        "entity": nothing, "collection": nothing, "container": nothing, "image": found,
+    } })))
+}
+
+/// The most images of a collection that are searched.
+const MOST_IMAGES: i64 = 1000;
 
 /// Reads `owner/repo[/repo][:tag|:sha256.DIGEST]`; old clients write a slash too many.
 fn parse(container: &str) -> Result<(CollectionName, Reference), Error> {
@@ -135,7 +211,7 @@ fn no_container(path: &str) -> Error {
 }
 
 /// What clients read of an image, in their own words.
-fn description(image: &ImageRow) -> Result<serde_json::Value, Error> {
+pub(super) fn description(image: &ImageRow) -> Result<serde_json::Value, Error> {
     let (entity, container) = image
         .collection
         .split_once('/')
@@ -159,7 +235,7 @@ fn description(image: &ImageRow) -> Result<serde_json::Value, Error> {
 }
 
 /// An error as clients of the library read it.
-struct LibraryError(Error);
+pub(super) struct LibraryError(Error);
 
 impl From<Error> for LibraryError {
     fn from(error: Error) -> Self {

@@ -7,6 +7,7 @@ mod download;
 mod events;
 mod health;
 mod library;
+mod library_push;
 mod login;
 mod oci;
 mod oci_push;
@@ -37,6 +38,7 @@ pub fn router(hub: Hub) -> Router {
         .merge(events::router())
         .merge(health::router())
         .merge(library::router())
+        .merge(library_push::router())
         .merge(login::router())
         .merge(oci::router())
         .merge(oci_push::router())

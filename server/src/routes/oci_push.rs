@@ -193,7 +193,7 @@ async fn take(
     request: Request,
 ) -> Result<u64, RegistryError> {
     let body = request.into_body().into_data_stream();
-    upload::append(hub, (id, target.push), offset, body).await
+    upload::append(hub, (id, target.push), (offset, false), body).await
 }
 
 /// Where a part begins: `Content-Range: FIRST-LAST`, or as HTTP writes it elsewhere.

@@ -19,6 +19,8 @@ use crate::error::Error;
 pub(crate) struct Part {
     /// Where it begins, if the sender says so.
     pub(crate) offset: Option<u64>,
+    /// Whether it may be sent again: what came from there on is forgotten.
+    pub(crate) again: bool,
     /// The most bytes that the whole may have.
     pub(crate) most: u64,
 }
@@ -43,7 +45,11 @@ impl Store {
         body: BodyDataStream,
     ) -> Result<u64, Error> {
         let path = self.incoming_at(id);
-        let (file, length) = blocking(move || open(&path)).await?;
+        let (file, mut length) = blocking(move || open(&path)).await?;
+        if let Some(offset) = part.offset.filter(|offset| part.again && *offset < length) {
+            file.set_len(offset)?;
+            length = offset;
+        }
         if let Some(offset) = part.offset.filter(|offset| *offset != length) {
             return Err(Error::WrongOffset { offset, length });
         }

@@ -105,7 +105,7 @@ impl World {
     }
 
     /// All rows of a query's first column, as text.
-    async fn texts(&self, query: &'static str) -> Vec<String> {
+    pub(crate) async fn texts(&self, query: &'static str) -> Vec<String> {
         let rows = sqlx::query(query).fetch_all(&self.hub.db).await.unwrap();
         rows.iter()
             .map(|row| row.get::<Option<String>, _>(0).unwrap_or_default())

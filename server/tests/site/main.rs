@@ -10,6 +10,7 @@ mod admin;
 mod credentials;
 mod diagnostics;
 mod events;
+mod library;
 mod pages;
 mod protocols;
 mod pulls;

@@ -67,6 +67,14 @@ impl Site {
         }
     }
 
+    /// Starts the hub anew with a quota of what is pushed to a collection.
+    pub fn limit_pushes(&mut self, mib: u64) {
+        let mut config = Config::clone(&self.hub.config);
+        config.push.collection_mib = mib;
+        self.hub = Hub::new(config, self.hub.db.clone(), self.hub.store.clone());
+        self.router = routes::router(self.hub.clone());
+    }
+
     /// Adds a collection in which nothing is.
     pub async fn add_collection(&self, name: &str) -> CollectionId {
         let id = CollectionId::generate();

@@ -20,6 +20,8 @@ pub struct ImageFilter {
     pub built_for: Option<Tag>,
     /// The tag that points at it now.
     pub tag: Option<Tag>,
+    /// Its architecture, or that it says none.
+    pub architecture: Option<String>,
 }
 
 /// A published image.
@@ -94,7 +96,11 @@ pub async fn images(
             ) AS "moved_at!",
             ARRAY(
                 SELECT tags.name
-                FROM tags
+                FROM (
+                    SELECT name, image_id FROM tags
+                    UNION
+                    SELECT name, image_id FROM other_architectures
+                ) AS tags
                 WHERE tags.image_id = images.id
                 ORDER BY tags.name <> 'latest', tags.name
             ) AS "tags!"
@@ -110,7 +116,12 @@ pub async fn images(
             AND ($5::text IS NULL OR COALESCE(builds.tag, images.pushed_for) = $5)
             AND ($6::text IS NULL OR EXISTS (
                 SELECT 1 FROM tags WHERE tags.image_id = images.id AND tags.name = $6
+                UNION ALL
+                SELECT 1
+                FROM other_architectures AS others
+                WHERE $8::text IS NOT NULL AND others.image_id = images.id AND others.name = $6
             ))
+            AND ($8::text IS NULL OR COALESCE(facts ->> 'architecture', '') IN ('', $8))
         ORDER BY images.created_at DESC, images.id DESC
         LIMIT $7"#,
         collection.to_string(),
@@ -120,6 +131,7 @@ pub async fn images(
         filter.built_for.as_ref().map(Tag::as_str),
         filter.tag.as_ref().map(Tag::as_str),
         limit,
+        filter.architecture,
     )
     .fetch_all(db)
     .await
