@@ -7,12 +7,17 @@ use std::sync::{Mutex, PoisonError};
 use cooperage_image::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::output;
+
 /// How much is shown.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct ProgressArgs {
     /// Show warnings and errors only.
     #[arg(long, short)]
     quiet: bool,
+    /// Show the phases and steps, too, where no bars can be shown.
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 /// Who speaks.
@@ -28,6 +33,7 @@ pub(crate) enum Voice {
 pub(crate) struct Display {
     voice: Voice,
     quiet: bool,
+    verbose: bool,
     bars: Option<Bars>,
 }
 
@@ -45,6 +51,7 @@ impl ProgressArgs {
         Display {
             voice,
             quiet: self.quiet,
+            verbose: self.verbose,
             bars: shows_bars.then(Bars::default),
         }
     }
@@ -59,10 +66,16 @@ impl Display {
                 self.tell(format!("{severity}: {}\n", diagnostic.message).as_bytes());
             }
             _ if self.quiet => {}
-            Event::Phase(_) => {}
+            Event::Phase(phase) => self.detail(&format!("phase {}", phase.as_str())),
             Event::Info(text) => self.say(text),
             Event::Output(bytes) => self.tell(bytes),
-            Event::Progress(progress) => self.advance(progress),
+            Event::Progress(progress) => {
+                if self.bars.is_none() && progress.total == Some(progress.done) {
+                    let size = output::size(progress.done);
+                    self.detail(&format!("{}: {size}", progress.step));
+                }
+                self.advance(progress);
+            }
         }
     }
 
@@ -85,6 +98,13 @@ impl Display {
                 let mut out = io::stdout().lock();
                 writeln!(out, "{text}").and_then(|()| out.flush())
             }),
+        }
+    }
+
+    /// What only those want to know who ask for it.
+    fn detail(&self, text: &str) {
+        if self.verbose {
+            self.tell(format!("VERBOSE: {text}\n").as_bytes());
         }
     }
 
@@ -129,6 +149,6 @@ fn new_bar(progress: &Progress<'_>) -> ProgressBar {
 }
 
 /// A terminal that went away is no reason to stop the work.
-fn ignore_closed(written: io::Result<()>) {
+pub(crate) fn ignore_closed(written: io::Result<()>) {
     drop(written);
 }

@@ -121,3 +121,47 @@ fn a_definition_is_read_from_standard_input_and_sees_what_is_mounted() {
     let word = std::fs::read_to_string(folder.path().join("box/word")).unwrap();
     assert_eq!(word, "cooper\n");
 }
+
+#[test]
+fn a_build_for_programs_tells_lines_of_json_and_at_last_its_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let printing = format!("{WITH_SHELL}%post\n  printf 'gr\\303\\274n\\n'\n");
+    let failing = format!("{WITH_SHELL}%post\n  exit 7\n");
+
+    let [built, failed] = [printing, failing].map(|definition| {
+        let output = build(folder.path(), &["--force", "--json"], "-", &definition);
+        assert_eq!(told(&output), "");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        lines.lines().map(read).collect::<Vec<_>>()
+    });
+
+    let log: String = built.iter().filter_map(|it| it["text"].as_str()).collect();
+    assert!(log.contains("gr\u{fc}n\n"), "{log}");
+    assert!(
+        built
+            .iter()
+            .any(|it| it["event"] == "phase" && it["name"] == "post")
+    );
+    let [built, failed] = [&built, &failed].map(|lines| lines.last().unwrap());
+    assert_eq!(
+        (&built["event"], &built["state"]),
+        (&"state".into(), &"succeeded".into())
+    );
+    assert_eq!(built["image"]["path"], "box");
+    assert_eq!(failed["state"], "failed");
+    assert_eq!(failed["failure"]["kind"], "script");
+    assert_eq!(failed["failure"]["status"], 7);
+}
+
+#[test]
+fn a_verbose_build_tells_its_phases_and_a_quiet_one_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let verbose = build(folder.path(), &["--force", "-v"], "-", WITH_SHELL);
+    let quiet = build(folder.path(), &["--force", "-q"], "-", WITH_SHELL);
+
+    let lines = told(&verbose);
+    assert!(lines.contains("VERBOSE: phase base\n"), "{lines}");
+    assert_eq!(told(&quiet), "");
+}

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod build;
 pub mod check;
 pub mod digest;
+pub mod event;
 pub mod ids;
 pub mod image;
 pub mod names;

@@ -23,6 +23,11 @@ mod scratch;
 mod tests;
 mod upload;
 
+/// The engine's words in those of the hub.
+pub mod told {
+    pub use crate::outcome::{diagnostic, of_engine as failure};
+}
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

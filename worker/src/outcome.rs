@@ -41,7 +41,7 @@ fn facts(facts: Facts) -> ImageFacts {
 }
 
 /// What the engine tells of a definition.
-pub(crate) fn diagnostic(diagnostic: &definition::Diagnostic) -> Diagnostic {
+pub fn diagnostic(diagnostic: &definition::Diagnostic) -> Diagnostic {
     Diagnostic {
         severity: match diagnostic.severity {
             definition::Severity::Error => Severity::Error,
@@ -58,7 +58,7 @@ pub(crate) fn diagnostic(diagnostic: &definition::Diagnostic) -> Diagnostic {
 }
 
 /// Why the engine made no image.
-pub(crate) fn of_engine(error: &Error) -> Failure {
+pub fn of_engine(error: &Error) -> Failure {
     if let Error::At {
         error,
         line,

@@ -13,6 +13,7 @@ use crate::progress::{ProgressArgs, Voice};
 use crate::up::signals;
 use crate::{exit, output};
 
+mod events;
 mod request;
 
 use self::request::RequestArgs;
@@ -31,6 +32,11 @@ A From of shub without a host is at COOPERAGE_SHUB, one of library at COOPERAGE_
 shown COOPERAGE_LIBRARY_TOKEN. Keys for Fingerprints are those that Apptainer and Singularity keep
 (~/.apptainer/keys, ~/.singularity/sypgp).
 
+With --json every line is an object whose `event` is phase (`name`), log (`text`), diagnostic (as
+`check --format json` has them), progress (`step`, `done`, `total`) or state. The last is a state:
+`state` is succeeded, with `image` (`path`, `size`), or failed or cancelled, with `failure` (`kind`,
+`message`, `help`, `section`, `status`, `line`, `column`) as the hub has it.
+
 Example:
   cooperage build lolcow.sif Singularity
   cooperage build ubuntu.sif docker://ubuntu:22.04
@@ -47,6 +53,9 @@ pub(crate) struct Args {
     registries: RegistryArgs,
     #[command(flatten)]
     progress: ProgressArgs,
+    /// Print what happens as lines of JSON, for other programs.
+    #[arg(long, conflicts_with_all = ["quiet", "verbose"])]
+    json: bool,
     #[command(flatten)]
     accounts: AccountArgs,
 }
@@ -61,6 +70,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let cancel = Cancel::default();
     cancel_on_signals(&cancel)?;
 
+    if args.json {
+        return Ok(build_for_programs(&engine, &request, &cancel));
+    }
     let display = args.progress.display(Voice::Engine);
     let show = |event: Event<'_>| match event {
         Event::Diagnostic(diagnostic) => display.explain(&rendered(diagnostic, &request)),
@@ -78,6 +90,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(exit::code_for(false))
         }
     }
+}
+
+fn build_for_programs(engine: &Engine, request: &Request, cancel: &Cancel) -> ExitCode {
+    let lines = events::Lines::default();
+    let built = engine.build(request, &|event| lines.show(&event), cancel);
+    lines.finish(built.as_ref());
+    exit::code_for(built.is_ok())
 }
 
 /// The engine with the settings of this user.
