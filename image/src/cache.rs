@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::lower::{self, Role};
+use crate::pack;
 use crate::pull::objects;
 use crate::runtime;
 use crate::sandbox::{Identity, Namespace};
@@ -31,6 +32,8 @@ pub enum Kind {
     Lowers,
     /// What the scripts of definitions changed in them.
     Steps,
+    /// Layers as they lie in images, and lists of those that a base has.
+    Packs,
     /// Pieces of images of hubs, which other images have in common with them.
     Objects,
 }
@@ -40,13 +43,14 @@ const MOST_OBJECTS: u64 = 10 << 30;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Layers,
         Self::Images,
         Self::Trees,
         Self::Downloads,
         Self::Lowers,
         Self::Steps,
+        Self::Packs,
         Self::Objects,
     ];
 
@@ -58,6 +62,7 @@ impl Kind {
             Self::Downloads => "downloads",
             Self::Lowers => Role::Base.folder(),
             Self::Steps => Role::Step.folder(),
+            Self::Packs => pack::FOLDER,
             Self::Objects => objects::FOLDER,
         }
     }
@@ -130,7 +135,8 @@ pub fn remove(cache: &Path, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
     let mut removed = Vec::new();
     for entry in entries {
         let is_removed = match entry.kind {
-            Kind::Layers | Kind::Objects if !is_free => false,
+            Kind::Layers | Kind::Packs | Kind::Objects if !is_free => false,
+            Kind::Packs => remove_pack(&entry.path)?,
             Kind::Objects => objects::remove(&entry.path).map(|()| true)?,
             Kind::Trees => runtime::remove_tree(&entry.path)?,
             Kind::Lowers | Kind::Steps => {
@@ -170,6 +176,18 @@ fn remove_dangling(names: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Removes a pack, or the list that says which packs belong to a base: whoever finds one without
+/// the other makes both again.
+fn remove_pack(path: &Path) -> Result<bool, Error> {
+    if !path.is_dir() {
+        return remove_file(path);
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true).map_err(Error::io("removing", path)),
+    }
+}
+
 fn is_locked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock().is_err())
 }
@@ -207,7 +225,7 @@ fn size_below(path: &Path, metadata: &fs::Metadata, counted: &mut HashSet<u64>) 
 
 fn used(kind: Kind, metadata: &fs::Metadata) -> SystemTime {
     let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    if kind == Kind::Objects {
+    if matches!(kind, Kind::Objects | Kind::Packs) {
         // A folder that changes with every use, and is looked into by others.
         return changed;
     }

@@ -4,11 +4,12 @@ pub(crate) mod expand;
 mod sources;
 
 use std::fs::File;
-use std::io::{self, BufWriter, PipeWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use self::sources::{Kind, Sources};
@@ -47,6 +48,53 @@ pub fn copy(
     says: &mut dyn FnMut(&str),
 ) -> Result<(), Error> {
     let sources = Sources::new(context)?;
+    let copies = find_copies(&sources, pairs, says)?;
+    if copies.is_empty() {
+        Ok(())
+    } else {
+        send(workspace, &sources, &copies, most_bytes)
+    }
+}
+
+/// The hash of all that [`copy`] would copy, and where to.
+pub(crate) fn hash(
+    context: &Context,
+    pairs: &[Pair],
+    most_bytes: Option<u64>,
+) -> Result<[u8; 32], Error> {
+    let sources = Sources::new(context)?;
+    let copies = find_copies(&sources, pairs, &mut |_| {})?;
+    let mut hash = Hashed(Sha256::new());
+    for copy in &copies {
+        hash.0.update(format!("{:?}\n", copy.target));
+    }
+    let writer = Limited {
+        writer: &mut hash,
+        left: most_bytes.unwrap_or(u64::MAX),
+    };
+    write_archive(&sources, &copies, writer)?;
+    Ok(hash.0.finalize().into())
+}
+
+/// A hash of all that is written.
+struct Hashed(Sha256);
+
+impl Write for Hashed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.update(buffer);
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn find_copies(
+    sources: &Sources,
+    pairs: &[Pair],
+    says: &mut dyn FnMut(&str),
+) -> Result<Vec<Copy>, Error> {
     let mut copies = Vec::new();
     for pair in pairs.iter().filter(|pair| !pair.source.is_empty()) {
         for (word, path) in sources.find(&pair.source)? {
@@ -59,11 +107,7 @@ pub fn copy(
             });
         }
     }
-    if copies.is_empty() {
-        Ok(())
-    } else {
-        send(workspace, &sources, &copies, most_bytes)
-    }
+    Ok(copies)
 }
 
 /// What a path of the context leads to, open for reading.
@@ -146,12 +190,12 @@ fn send(
 }
 
 /// Links make a few folders into files without end, so what is written is counted.
-struct Limited {
-    writer: PipeWriter,
+struct Limited<W> {
+    writer: W,
     left: u64,
 }
 
-impl Write for Limited {
+impl<W: Write> Write for Limited<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = self.writer.write(buffer)?;
         let left = self.left.checked_sub(written as u64);
@@ -167,7 +211,7 @@ impl Write for Limited {
     }
 }
 
-fn write_archive(sources: &Sources, copies: &[Copy], writer: Limited) -> Result<(), Error> {
+fn write_archive(sources: &Sources, copies: &[Copy], writer: impl Write) -> Result<(), Error> {
     let mut builder = Builder::new(BufWriter::with_capacity(256 << 10, writer));
     for (index, copy) in copies.iter().enumerate() {
         let mut inside = Vec::new();

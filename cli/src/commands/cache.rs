@@ -56,6 +56,7 @@ enum KindArg {
     Downloads,
     Lowers,
     Steps,
+    Packs,
     Objects,
 }
 
@@ -68,6 +69,7 @@ impl From<KindArg> for Kind {
             KindArg::Downloads => Self::Downloads,
             KindArg::Lowers => Self::Lowers,
             KindArg::Steps => Self::Steps,
+            KindArg::Packs => Self::Packs,
             KindArg::Objects => Self::Objects,
         }
     }

@@ -13,6 +13,7 @@ mod roots;
 mod spec;
 mod stage;
 mod stages;
+mod steps;
 mod unfold;
 mod watch;
 mod writable;
@@ -93,11 +94,7 @@ fn build_stage<'a>(
     build.check_machine()?;
     build.run_pre()?;
     build.bootstrap()?;
-    build.copy_from_stages(earlier)?;
-    build.run_setup()?;
-    build.copy_files()?;
-    build.run_post()?;
-    build.refresh_libraries()?;
+    build.change_base(earlier)?;
     build.install_metadata()?;
     build.run_test()?;
     Ok(build)

@@ -16,12 +16,16 @@ use crate::sandbox::{Output, Root, Streams};
 impl<'a> StageBuild<'a> {
     /// Where packs of the base come from, if the image is made of packs.
     pub(super) fn base_packs(&self) -> Result<Option<BasePacks<'a>>, Error> {
-        let is_image = matches!(self.order.request.output, request::Output::Sif(_));
-        if !is_image || !self.is_last() {
+        if !self.makes_packs() {
             return Ok(None);
         }
         let packs = Packs::of(&self.order.settings.cache)?;
         Ok(Some(BasePacks::new(packs, self.recording(&[]))))
+    }
+
+    /// Whether the stage becomes an image of packs.
+    pub(super) fn makes_packs(&self) -> bool {
+        matches!(self.order.request.output, request::Output::Sif(_)) && self.is_last()
     }
 
     /// Packs the base, which nothing has changed yet, if there are no packs of it.
@@ -42,7 +46,7 @@ impl<'a> StageBuild<'a> {
     pub(super) fn all_packs(&self) -> Result<Vec<Pack>, Error> {
         let (task, mut below) = match self.workspace.root() {
             Root::Folder => (self.whole_tree(), Vec::new()),
-            Root::Overlay(_) => (self.changes(), self.packs.clone()),
+            Root::Overlay(_) => (self.changes_as_layer(), self.packs.clone()),
         };
         let packs = Packs::of(&self.order.settings.cache)?;
         let uppermost = self.pack(&packs, &task, &below)?;
@@ -58,9 +62,10 @@ impl<'a> StageBuild<'a> {
         }
     }
 
-    fn changes(&self) -> Task {
+    pub(super) fn changes_as_layer(&self) -> Task {
         Task::StreamChanges {
-            latest: self.order.request.epoch,
+            // Builds of other times share what a step changed; their images bound the times.
+            latest: None,
             ledger: self.ledger.clone(),
         }
     }
@@ -77,7 +82,7 @@ impl<'a> StageBuild<'a> {
     }
 
     /// Packs what a task writes.
-    fn pack(&self, packs: &Packs, task: &Task, below: &[Pack]) -> Result<Pack, Error> {
+    pub(super) fn pack(&self, packs: &Packs, task: &Task, below: &[Pack]) -> Result<Pack, Error> {
         let (stream, writer) = io::pipe().map_err(Error::io("creating", "a pipe"))?;
         let streams = Streams {
             input: None,

@@ -28,6 +28,9 @@ const PASSED_ON: [&str; 11] = [
     "ftp_proxy",
     "FTP_PROXY",
 ];
+/// Packages that scripts install get old.
+const STEP_AGE: Duration = Duration::from_hours(24);
+
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where and how the engine works; the same for all its builds.
@@ -97,6 +100,9 @@ pub struct Request {
     pub binds: Vec<Bind>,
     /// What becomes of files of the base that their owner may not read.
     pub permissions: Permissions,
+    /// How long what scripts and files made of a base counts for later builds; without, they are
+    /// run and copied each time, and nothing of them is kept.
+    pub step_age: Option<Duration>,
     /// How the tree is compressed.
     pub packing: Packing,
     /// Limits on the scripts.
@@ -128,6 +134,7 @@ impl Request {
             test: Test::default(),
             binds: Vec::new(),
             permissions: Permissions::default(),
+            step_age: Some(STEP_AGE),
             packing: Packing::default(),
             limits: Limits::default(),
             credentials: Credentials::default(),

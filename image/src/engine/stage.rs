@@ -13,7 +13,7 @@ use crate::definition::{
 use crate::error::{Error, FailureKind};
 use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
-use crate::lower::Lower;
+use crate::lower::{self, Lower};
 use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
 use crate::pack::Pack;
 use crate::sandbox::{Namespace, Network, ScriptRun, Section, Streams, Workspace, run_script};
@@ -51,6 +51,8 @@ pub(super) struct StageBuild<'a> {
     pub(super) lowers: Vec<Lower>,
     /// The same in packs, the lowest first, if the stage becomes an image of packs.
     pub(super) packs: Vec<Pack>,
+    /// What its changes to the base depend on, if that is known.
+    pub(super) changes: Option<lower::Key>,
     pub(super) facts: InspectFacts,
 }
 
@@ -66,6 +68,7 @@ impl<'a> StageBuild<'a> {
             base: Base::default(),
             lowers: Vec::new(),
             packs: Vec::new(),
+            changes: None,
             facts: InspectFacts::default(),
         })
     }
@@ -99,12 +102,16 @@ impl<'a> StageBuild<'a> {
             self.lowers = lowers;
             self.packs = packed.map_or(Ok(Vec::new()), |packed| self.complete(packed))?;
         }
-        self.order.watch.check()?;
+        self.order.watch.check()
+    }
+
+    /// Gives the base what scripts expect of it.
+    pub(super) fn prepare_base(&self) -> Result<(), Error> {
         self.inside(&Task::Several(self.preparations())).map(drop)
     }
 
     /// What is done to every base before anything is run in it.
-    fn preparations(&self) -> Vec<Task> {
+    pub(super) fn preparations(&self) -> Vec<Task> {
         let mut tasks = Vec::new();
         if self.order.request.permissions == Permissions::Fix {
             tasks.push(Task::FixPermissions);
@@ -180,12 +187,7 @@ impl<'a> StageBuild<'a> {
 
     /// Copies `%files` into the image.
     pub(super) fn copy_files(&self) -> Result<(), Error> {
-        let sections = &self.stage.sections;
-        let apps = sections.apps.iter().flat_map(App::copies);
-        let files = sections.files.iter();
-        let files = files.filter(|files| files.from == FilesFrom::Context);
-        let files = files.flat_map(|files| files.copies.clone());
-        let pairs: Vec<Pair> = apps.chain(files).map(pair).collect();
+        let pairs = self.pairs();
         if pairs.is_empty() {
             return Ok(());
         }
@@ -199,6 +201,16 @@ impl<'a> StageBuild<'a> {
                 self.say(line);
             },
         )
+    }
+
+    /// What is copied of the context, that of apps first.
+    pub(super) fn pairs(&self) -> Vec<Pair> {
+        let sections = &self.stage.sections;
+        let apps = sections.apps.iter().flat_map(App::copies);
+        let files = sections.files.iter();
+        let files = files.filter(|files| files.from == FilesFrom::Context);
+        let files = files.flat_map(|files| files.copies.clone());
+        apps.chain(files).map(pair).collect()
     }
 
     /// Runs `%post`, and after it the installation of the apps, in the image.

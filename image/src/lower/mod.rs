@@ -65,6 +65,8 @@ pub(crate) struct Facts {
 pub(crate) struct Lower {
     /// Its root directory.
     pub(crate) tree: PathBuf,
+    /// What it depends on.
+    pub(crate) key: Key,
     pub(crate) facts: Facts,
     made: SystemTime,
     _held: Held,
@@ -108,6 +110,7 @@ impl Store<'_> {
                 about.mark_used(&folder)?;
                 Ok(Some(Lower {
                     tree: folder.join(entry::TREE),
+                    key: key.clone(),
                     made: about.made(),
                     facts: Facts {
                         ledger,
@@ -164,6 +167,7 @@ impl Store<'_> {
         }
         Ok(Lower {
             tree: partial.tree(),
+            key: key.clone(),
             facts,
             made: about.made(),
             _held: Held::Own { _partial: partial },
@@ -181,7 +185,8 @@ impl Store<'_> {
         Ok(folder)
     }
 
-    fn wait_for_turn(&self, path: &Path) -> Result<File, Error> {
+    /// Waits until nobody else makes the same.
+    pub(crate) fn wait_for_turn(&self, path: &Path) -> Result<File, Error> {
         const TICK: Duration = Duration::from_millis(50);
         let lock = File::create(path).map_err(Error::io("creating", path))?;
         while lock.try_lock().is_err() {

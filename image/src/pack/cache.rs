@@ -18,7 +18,7 @@ use super::{DATA, INDEX, Pack};
 use crate::error::Error;
 use crate::squashfs::Packing;
 
-const FOLDER: &str = "packs";
+pub(crate) const FOLDER: &str = "packs";
 const PARTIAL: &str = "partial-";
 /// Ends the name of a list.
 const LIST: &str = "list";

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 pub(crate) use self::assemble::{FileSystem, assemble};
-pub(crate) use self::cache::{Key, Packs};
+pub(crate) use self::cache::{FOLDER, Key, Packs};
 pub(crate) use self::image::{Surroundings, wrap};
 use self::index::Index;
 pub use self::layout::{Digests, Extent, Layout, Object, ObjectBytes};

@@ -92,6 +92,13 @@ impl Workspace {
         Ok(())
     }
 
+    /// Moves what the overlay's processes changed to another place, for it to lie below; the overlay
+    /// has to be laid anew.
+    pub(crate) fn move_changes(&mut self, to: &Path) -> Result<(), Error> {
+        let changes = self.path.join(mounts::UPPER);
+        fs::rename(&changes, to).map_err(Error::io("moving", changes))
+    }
+
     /// Does a task on the root file system.
     pub fn perform(&self, task: &Task, streams: Streams<'_>) -> Result<Reply, Error> {
         let is_overlay = matches!(self.root, Root::Overlay(_));

@@ -15,6 +15,7 @@ mod requests;
 mod scripts;
 mod squashfs;
 mod stages;
+mod steps;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         debian::CASES,
         stages::CASES,
         overlay::CASES,
+        steps::CASES,
         requests::CASES,
     ];
     let trials = cases.concat().into_iter().map(|(name, case)| {

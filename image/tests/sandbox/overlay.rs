@@ -25,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// An OCI archive with one layer, in which there are owners that not every namespace has.
-fn write_base(path: &Path) {
+pub(crate) fn write_base(path: &Path) {
     let mut layer = Builder::new(Vec::new());
     let mut put = |name: &str, kind: EntryType, (mode, owner): (u32, u64), content: &[u8]| {
         let mut header = Header::new_ustar();
@@ -90,7 +90,7 @@ fn write_layout(path: &Path, layer: &[u8]) {
 }
 
 /// What every file of an image is, and what is in it.
-fn content(image: &Path) -> Vec<String> {
+pub(crate) fn content(image: &Path) -> Vec<String> {
     let partition = cooperage_image::sif::open(image).unwrap();
     let partition = partition.primary_partition().unwrap();
     let part = cooperage_image::squashfs::Part {

@@ -55,6 +55,9 @@ pub(crate) struct RequestArgs {
     /// Let owners read and write their files of the base, and enter their folders.
     #[arg(long)]
     fix_perms: bool,
+    /// Run scripts and copy files even if nothing changed since the last build, and keep nothing.
+    #[arg(long)]
+    no_step_cache: bool,
     /// Build for another machine, as arm64.
     #[arg(long, value_name = "ARCH")]
     arch: Option<Platform>,
@@ -94,6 +97,7 @@ impl RequestArgs {
             } else {
                 Permissions::Keep
             },
+            step_age: request.step_age.filter(|_| !self.no_step_cache),
             packing: self.mksquashfs_args,
             platform: self.arch.clone(),
             ..request
