@@ -16,6 +16,7 @@
 //! | `POST /api/teams` | [`NewTeam`] | 201 | administrators |
 //! | `DELETE /api/teams/{name}` | – | 204 | administrators |
 //! | `PUT`, `DELETE /api/teams/{name}/members/{user}` | – | 204 | administrators |
+//! | `POST /api/collections/{owner}/{repo}/links` | [`NewLink`] | 201 [`Link`] | readers with an account |
 //! | `GET /api/collections/{owner}/{repo}/members` | – | 200 array of [`Member`] | owners |
 //! | `PUT /api/collections/{owner}/{repo}/members` | [`Member`] | 204 | owners |
 //! | `DELETE /api/collections/{owner}/{repo}/members/{user or team}/{name}` | – | 204 | owners |
@@ -204,4 +205,22 @@ pub struct Member {
     pub who: Who,
     /// Which one.
     pub role: Role,
+}
+
+/// Makes a link to a file, for somebody without an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewLink {
+    /// The file, as in the addresses of images: `TAG.sif`, `TAG@COMMIT.sif` or `sha256:DIGEST.sif`.
+    pub file: String,
+    /// How long it is good for, in seconds.
+    pub seconds: u32,
+}
+
+/// A link to a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The link, which is all that somebody needs.
+    pub url: String,
+    /// When it expires; before that it ends when its maker may not read the collection any more.
+    pub expires_at: DateTime<Utc>,
 }

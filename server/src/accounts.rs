@@ -254,7 +254,7 @@ pub(crate) async fn remove_member(
 fn this_session(person: &Person) -> Option<SessionId> {
     match person.by {
         Proof::Session(id) => Some(id),
-        Proof::Token(_) => None,
+        Proof::Token(_) | Proof::Link => None,
     }
 }
 

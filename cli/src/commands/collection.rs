@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Who has which role in a collection.
     #[command(subcommand)]
     Member(people::MemberCommand),
+    /// Make a link to an image, for somebody without an account.
+    Link(people::LinkArgs),
     /// Disconnect a repository; its images are no longer served.
     Remove(Remove),
 }
@@ -124,6 +126,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build(args) => build(args),
         Command::Credential(command) => return credential::run(command),
         Command::Member(command) => return people::run_member(command),
+        Command::Link(args) => return people::link(&args),
         Command::Remove(args) => remove(&args),
     }?;
     Ok(ExitCode::SUCCESS)

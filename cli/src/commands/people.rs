@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use cooperage_protocol::accounts::{Invitation, Member, NewUser, Team, User, UserChange, Who};
+use cooperage_protocol::accounts::{
+    Invitation, Member, NewLink, NewUser, Team, User, UserChange, Who,
+};
 use cooperage_protocol::{AccountName, CollectionName, Role};
 
 use crate::config::DataFolder;
@@ -149,6 +151,33 @@ pub(crate) struct RemoveMember {
     team: bool,
     #[command(flatten)]
     data: DataFolder,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cooperage collection link lab/tool v1.sif --hours 48")]
+pub(crate) struct LinkArgs {
+    /// The collection.
+    #[arg(value_name = "OWNER/REPO")]
+    collection: CollectionName,
+    /// The image: TAG.sif, TAG@COMMIT.sif or sha256:DIGEST.sif.
+    file: String,
+    /// How long the link is good for.
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    hours: u16,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(crate) fn link(args: &LinkArgs) -> anyhow::Result<ExitCode> {
+    let new = NewLink {
+        file: args.file.clone(),
+        seconds: u32::from(args.hours) * 3600,
+    };
+    let link = Hub::of(&args.data.path)?.add_link(&args.collection, &new)?;
+    args.format.print(&link, |link| format!("{}\n", link.url))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn run_user(command: UserCommand) -> anyhow::Result<ExitCode> {

@@ -1,7 +1,7 @@
 //! The calls about accounts, teams and members.
 
 use cooperage_protocol::accounts::{
-    Account, Invitation, Member, NewTeam, NewUser, Team, User, UserChange, Who,
+    Account, Invitation, Link, Member, NewLink, NewTeam, NewUser, Team, User, UserChange, Who,
 };
 use cooperage_protocol::{AccountName, CollectionName};
 use reqwest::Method;
@@ -55,6 +55,11 @@ impl Hub {
     pub(crate) fn leave(&self, team: &AccountName, user: &AccountName) -> Result<()> {
         let path = format!("/api/teams/{team}/members/{user}");
         self.send(self.request(Method::DELETE, &path)).map(drop)
+    }
+
+    pub(crate) fn add_link(&self, of: &CollectionName, new: &NewLink) -> Result<Link> {
+        let path = format!("/api/collections/{of}/links");
+        self.json(self.request(Method::POST, &path).json(new))
     }
 
     pub(crate) fn members(&self, of: &CollectionName) -> Result<Vec<Member>> {

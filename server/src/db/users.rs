@@ -26,6 +26,26 @@ pub(crate) async fn find(db: &PgPool, name: &str) -> sqlx::Result<Option<Account
     .await
 }
 
+/// An account that is not disabled.
+#[derive(Debug)]
+pub(crate) struct Active {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it is an administrator's.
+    pub(crate) is_admin: bool,
+}
+
+/// Finds an account that is not disabled by its id.
+pub(crate) async fn find_by_id(db: &PgPool, id: UserId) -> sqlx::Result<Option<Active>> {
+    sqlx::query_as!(
+        Active,
+        "SELECT name, is_admin FROM users WHERE id = $1 AND disabled_at IS NULL",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// Makes an administrator, or gives an existing account this password.
 pub(crate) async fn put_admin(
     db: &PgPool,

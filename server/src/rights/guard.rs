@@ -1,6 +1,6 @@
 //! Stands before every route: who asks, what about, and may they?
 
-use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Query, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -9,7 +9,7 @@ use cooperage_protocol::{CollectionName, Scope, Visibility};
 
 use super::refusal::{Asked, Refusal};
 use super::table::{self, Place, Row, Rule};
-use super::{Action, Caller, Collection, Person, may};
+use super::{Action, Caller, Collection, Person, link, may};
 use crate::db::rights;
 use crate::error::Error;
 use crate::routes;
@@ -88,7 +88,7 @@ pub(crate) async fn guard(
         page: (parts.method == Method::GET).then(|| parts.uri.path().to_owned()),
         scope: params.registry_scope(row.rule),
     };
-    match admit(&hub, row, &parts.headers, &params, &mut asked).await {
+    match admit(&hub, row, &parts, &params, &mut asked).await {
         Ok(visit) => {
             let is_hidden = visit.is_hidden();
             parts.extensions.insert(visit);
@@ -122,17 +122,18 @@ fn without_rule(path: &str, methods: &[&Method]) -> Response {
 async fn admit(
     hub: &Hub,
     row: &Row,
-    headers: &HeaderMap,
+    parts: &Parts,
     params: &Params,
     asked: &mut Asked,
 ) -> Result<Visit, Refusal> {
-    let mut visit = Visit::of(headers, hub).await?;
+    let mut visit = Visit::of(&parts.headers, hub).await?;
     asked.is_anonymous = visit.caller == Caller::Anonymous;
     match row.rule {
         Rule::Everybody | Rule::Lists | Rule::OwnProof => {}
         Rule::Known => drop(known(&visit.caller)?),
         Rule::Account => account_is_run_by(&visit.caller)?,
         Rule::Hub => hub_is_run_by(&visit.caller)?,
+        Rule::File => visit.collection = Some(find_file(hub, parts, params, &visit.caller).await?),
         Rule::Collection(place, action) => {
             let collection = find(hub, place, params, &visit.caller).await?;
             visit.collection = Some(collection);
@@ -186,8 +187,40 @@ async fn find(
     params: &Params,
     caller: &Caller,
 ) -> Result<Collection, Refusal> {
+    let (found, missing) = look_up(hub, place, params, caller).await?;
+    found
+        .filter(|collection| may(caller, Action::Read, collection))
+        .ok_or(Refusal::Missing(missing))
+}
+
+/// The same for a file, which a link may be to.
+async fn find_file(
+    hub: &Hub,
+    parts: &Parts,
+    params: &Params,
+    caller: &Caller,
+) -> Result<Collection, Refusal> {
+    let (found, missing) = look_up(hub, Place::Path, params, caller).await?;
+    let collection = found.ok_or_else(|| Refusal::Missing(missing.clone()))?;
+    if may(caller, Action::Read, &collection) {
+        return Ok(collection);
+    }
+    if let Ok(Query(link)) = Query::<link::Query>::try_from_uri(&parts.uri)
+        && link::is_good(hub, &link, &collection, params.get("file")).await?
+    {
+        return Ok(collection);
+    }
+    Err(Refusal::Missing(missing))
+}
+
+async fn look_up(
+    hub: &Hub,
+    place: Place,
+    params: &Params,
+    caller: &Caller,
+) -> Result<(Option<Collection>, String), Refusal> {
     let person = caller.person().map(|person| person.id);
-    let (found, missing) = match place {
+    Ok(match place {
         Place::Path | Place::Shub | Place::Container => {
             let name = params.collection(place)?;
             let missing = format!("there is no collection {name}");
@@ -228,10 +261,7 @@ async fn find(
             };
             (rights::of_push(&hub.db, id, person).await?, missing)
         }
-    };
-    found
-        .filter(|collection| may(caller, Action::Read, collection))
-        .ok_or(Refusal::Missing(missing))
+    })
 }
 
 /// What the path of a request says.

@@ -3,6 +3,7 @@
 
 mod caller;
 mod guard;
+pub(crate) mod link;
 mod refusal;
 pub(crate) mod registry;
 pub(crate) mod signed;
@@ -48,6 +49,8 @@ pub(crate) enum Proof {
     Session(SessionId),
     /// By a token.
     Token(TokenId),
+    /// By a link that they made for somebody else.
+    Link,
 }
 
 /// What may be done to a collection.

@@ -35,7 +35,7 @@ struct Claims {
 pub(crate) fn issue(hub: &Hub, visit: &Visit, scopes: &[String]) -> Result<String, Error> {
     let token = visit.caller.person().and_then(|person| match person.by {
         Proof::Token(token) => Some(token),
-        Proof::Session(_) => None,
+        Proof::Session(_) | Proof::Link => None,
     });
     let claims = Claims {
         token,

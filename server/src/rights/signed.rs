@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     RegistryToken,
     /// An address that something is sent to, without an account.
     Upload,
+    /// A link to a file.
+    Link,
 }
 
 /// Signs a text.
@@ -43,6 +45,7 @@ fn mac(hub: &Hub, purpose: Purpose, text: &str) -> Result<Hmac<Sha256>, Error> {
     let purpose = match purpose {
         Purpose::RegistryToken => "registry-token",
         Purpose::Upload => "upload",
+        Purpose::Link => "link",
     };
     Ok(mac
         .chain_update(purpose)

@@ -29,6 +29,8 @@ pub(super) enum Rule {
     Lists,
     /// Who may do this to the collection that the request is about.
     Collection(Place, Action),
+    /// Who may read the collection of `{owner}/{repository}`, or has a link to its `{file}`.
+    File,
     /// Who has an account.
     Known,
     /// Who has an account and may change it: by a session, or by a token for everything.
@@ -227,6 +229,7 @@ pub(super) const TABLE: &[Row] = &[
         "/api/collections/{owner}/{repository}/checks/{id}",
         MANAGE,
     ),
+    api(POST, "/api/collections/{owner}/{repository}/links", READ),
     api(GET, "/api/builds", Rule::Lists),
     api(GET, "/api/builds/{id}", on(Place::Build, Read)),
     api(POST, "/api/builds/{id}/cancel", on(Place::Build, Build)),
@@ -263,7 +266,7 @@ pub(super) const TABLE: &[Row] = &[
         on(Place::Delivery, Build),
     ),
     // --- pulls
-    api(GET, "/{owner}/{repository}/{file}", READ),
+    api(GET, "/{owner}/{repository}/{file}", Rule::File),
     api(
         GET,
         "/api/container/{owner}/{reference}",

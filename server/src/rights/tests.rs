@@ -63,7 +63,7 @@ async fn every_route_lets_through_whom_its_rule_says(db: PgPool) {
             }
             let route = format!("{} {}", row.method, row.path);
             walk.push(format!("{line} {visibility:8} {route}"));
-            if !matches!(row.rule, Rule::Collection(..)) {
+            if !matches!(row.rule, Rule::Collection(..) | Rule::File) {
                 break;
             }
         }
@@ -81,7 +81,7 @@ async fn a_private_collection_is_answered_for_as_one_that_is_not_there(db: PgPoo
 
     for row in TABLE
         .iter()
-        .filter(|row| matches!(row.rule, Rule::Collection(..)))
+        .filter(|row| matches!(row.rule, Rule::Collection(..) | Rule::File))
     {
         for caller in ["-", "stranger", "stranger:admin"] {
             let of_private = people.ask(&app, row, caller, true).await;

@@ -5,8 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router};
 use cooperage_protocol::accounts::{
-    Account, AddedToken, Invitation, Member, NewTeam, NewToken, NewUser, Session, Team, Token,
-    User, UserChange, Who,
+    Account, AddedToken, Invitation, Link, Member, NewLink, NewTeam, NewToken, NewUser, Session,
+    Team, Token, User, UserChange, Who,
 };
 use cooperage_protocol::{AccountName, SessionId, TokenId};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -16,7 +16,7 @@ use super::download;
 use crate::accounts;
 use crate::db::{teams, tokens, users};
 use crate::error::Error;
-use crate::rights::Visit;
+use crate::rights::{Visit, link};
 use crate::state::Hub;
 
 const MEMBERS: &str = "/api/collections/{owner}/{repository}/members";
@@ -43,6 +43,10 @@ pub(super) fn router() -> Router<Hub> {
         .route(
             &format!("{MEMBERS}/{{kind}}/{{name}}"),
             delete(remove_member),
+        )
+        .route(
+            "/api/collections/{owner}/{repository}/links",
+            post(add_link),
         )
         .layer(unkept)
 }
@@ -151,6 +155,14 @@ async fn leave(
 ) -> Result<StatusCode, Error> {
     accounts::leave(&hub, &parse(&team)?, &parse(&user)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn add_link(
+    visit: Visit,
+    State(hub): State<Hub>,
+    Body(new): Body<NewLink>,
+) -> Result<(StatusCode, Json<Link>), Error> {
+    Ok((StatusCode::CREATED, Json(link::make(&hub, &visit, &new)?)))
 }
 
 async fn list_members(

@@ -1,7 +1,7 @@
 //! Accounts: invited, let in by what they hold, and shut out when that is taken from them.
 
 use axum::http::StatusCode;
-use cooperage_protocol::accounts::{AddedToken, Invitation, Session, Token};
+use cooperage_protocol::accounts::{AddedToken, Invitation, Link, Session, Token};
 use sqlx::PgPool;
 
 use crate::support::{Answer, Site, request};
@@ -245,6 +245,47 @@ async fn a_role_by_a_team_ends_with_the_team_and_with_the_account(db: PgPool) {
     by_admin(&site, "DELETE", "/api/teams/lab", "").await;
     let members = by_admin(&site, "GET", "/api/collections/Lab/tool/members", "").await;
     assert_eq!(members.text(), "[]");
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn a_link_is_good_for_its_file_and_as_long_as_its_maker_may_read(db: PgPool) {
+    let site = Site::open(db).await;
+    site.publish("v1", b"image").await;
+    site.publish("v2", b"other").await;
+    hide(&site, "private").await;
+    let cookie = settle(&site, "ada").await;
+    let member = r#"{"user": "ada", "role": "reader"}"#;
+    by_admin(&site, "PUT", "/api/collections/Lab/tool/members", member).await;
+    let headers = [("cookie", cookie.as_str()), JSON];
+    let wish = r#"{"file": "v1.sif", "seconds": 60}"#;
+    let path = "/api/collections/Lab/tool/links";
+    let made: Link = parse(&site.ask(request("POST", path, &headers, wish)).await);
+    let link = made.url.split_once("//").unwrap().1;
+    let link = &link[link.find('/').unwrap()..];
+    let at = &site;
+    let get = |path: String| async move { at.get(&path, &[]).await.status };
+
+    assert_eq!(site.get(link, &[]).await.text(), "image");
+    assert_eq!(
+        get(link.replace("v1.sif", "v2.sif")).await,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        get(link.replace("until=", "until=9")).await,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        get(link.replace("v1.sif", "tags/v1")).await,
+        StatusCode::NOT_FOUND
+    );
+    by_admin(
+        &site,
+        "DELETE",
+        "/api/collections/Lab/tool/members/user/ada",
+        "",
+    )
+    .await;
+    assert_eq!(get(link.to_owned()).await, StatusCode::NOT_FOUND);
 }
 
 #[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
