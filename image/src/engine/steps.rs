@@ -157,7 +157,7 @@ impl<'a> StageBuild<'a> {
         let list = packs.find_list(&self.list_of_step(key))?;
         let pack = list.and_then(|packs| packs.into_iter().next());
         let Some((_, pack)) = pack else {
-            let folder = step.tree.parent().map(ToOwned::to_owned);
+            let folder = step.folder().map(ToOwned::to_owned);
             drop(step);
             if let Some(folder) = folder {
                 lower::remove(&folder, namespace)?;
@@ -177,7 +177,7 @@ impl<'a> StageBuild<'a> {
         let pack = self.makes_packs().then(|| self.pack_step(key));
         let pack = pack.transpose()?;
         let partial = Partial::without_tree(&store.place(Role::Step)?, store.namespace)?;
-        self.workspace.move_changes(&partial.tree())?;
+        self.workspace.move_changes(&partial.place())?;
         let facts = Facts {
             ledger: std::mem::take(&mut self.ledger),
             bytes: 0,

@@ -9,8 +9,10 @@ use crate::error::Error;
 use crate::inside::Task;
 use crate::sandbox::{Namespace, Streams};
 
-/// The tree in its folder.
-pub(super) const TREE: &str = "tree";
+/// The tree in its folder. There is another in between, which is ours even where the tree, as that of
+/// an image, is not.
+pub(super) const TREE: &str = "changes/tree";
+const BETWEEN: &str = "changes";
 const PARTIAL: &str = "partial-";
 
 /// A tree that is not complete; it is removed when it is dropped.
@@ -26,6 +28,8 @@ impl Partial {
     pub(super) fn make(shelf: &Path, namespace: &Namespace) -> Result<Self, Error> {
         let partial = Self::without_tree(shelf, namespace)?;
         let tree = partial.tree();
+        let between = partial.place();
+        fs::create_dir(&between).map_err(Error::io("creating", between))?;
         fs::create_dir(&tree).map_err(Error::io("creating", &tree))?;
         let opened = fs::set_permissions(&tree, Permissions::from_mode(0o755));
         opened.map_err(Error::io("changing the mode of", &tree))?;
@@ -54,6 +58,12 @@ impl Partial {
         &self.folder
     }
 
+    /// Where the folder with the tree in it is, or is moved.
+    pub(crate) fn place(&self) -> PathBuf {
+        self.folder.join(BETWEEN)
+    }
+
+    /// The tree.
     pub(crate) fn tree(&self) -> PathBuf {
         self.folder.join(TREE)
     }

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::sandbox::Namespace;
 
 /// Changes when the same inputs make another tree.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// What a tree depends on, as its name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -81,6 +81,11 @@ enum Held {
 }
 
 impl Lower {
+    /// All that is kept of it.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.tree.ancestors().nth(2)
+    }
+
     /// How long ago it was made, in words.
     pub(crate) fn age(&self) -> String {
         const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3600, "h"), (60, "min")];

@@ -121,7 +121,7 @@ impl Namespace {
         if fed.is_err() {
             helper.kill()?;
         }
-        let report = helper.report();
+        let report = helper.conclude();
         fed?;
         match report? {
             Report::Done(reply) => Ok(reply),
@@ -226,6 +226,19 @@ impl Helper {
     /// What the helper says next, failures turned into errors.
     pub(super) fn report(&self) -> Result<Report, Error> {
         match channel::receive(&self.control).map_err(broken)? {
+            Report::Failed(failure) => Err(failure.into()),
+            report => Ok(report),
+        }
+    }
+
+    /// What the helper says last. Its namespaces are gone afterwards: the next overlay must not be
+    /// mounted while this one still is.
+    pub(super) fn conclude(mut self) -> Result<Report, Error> {
+        let last = channel::receive(&self.control).map_err(broken)?;
+        self.child
+            .wait()
+            .map_err(Error::io("waiting for", "helper of the sandbox"))?;
+        match last {
             Report::Failed(failure) => Err(failure.into()),
             report => Ok(report),
         }

@@ -217,7 +217,7 @@ impl Running {
                 continue;
             }
             match self.output.read(&mut buffer).map_err(broken)? {
-                0 => return self.helper.report(),
+                0 => return self.helper.conclude(),
                 count => output(&buffer[..count]),
             }
         }

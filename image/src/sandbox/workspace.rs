@@ -88,14 +88,22 @@ impl Workspace {
             self.make_folder(&mounts::overlay::lower(index))?;
         }
         self.make_folder(mounts::CHANGES)?;
+        // Who only looked at another overlay left one that is like the root directory of that.
+        let unused = self.path.join(mounts::UPPER);
+        match fs::remove_dir(&unused) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("removing", unused)(error));
+            }
+            _ => {}
+        }
         self.root = Root::Overlay(lowers);
         Ok(())
     }
 
-    /// Moves what the overlay's processes changed to another place, for it to lie below; the overlay
-    /// has to be laid anew.
+    /// Moves the folder with the tree of what was changed to another place, for it to lie below; the
+    /// overlay has to be laid anew. The tree itself may belong to anybody, who may not move it.
     pub(crate) fn move_changes(&mut self, to: &Path) -> Result<(), Error> {
-        let changes = self.path.join(mounts::UPPER);
+        let changes = self.path.join(mounts::CHANGES);
         fs::rename(&changes, to).map_err(Error::io("moving", changes))
     }
 
