@@ -316,14 +316,18 @@ mod tests {
         ));
         let image = || remote.image(&settings, &|_| {}, &Cancel::default());
 
-        let server = serve(listener.try_clone().unwrap(), "one", 4);
+        let server = serve(listener.try_clone().unwrap(), "one", 5);
         let first = image().unwrap();
         assert_eq!(image().unwrap(), first);
-        assert_eq!(server.join().unwrap(), "HGHH");
+        assert_eq!(
+            server.join().unwrap(),
+            "HGGHH",
+            "the first G asks for pieces"
+        );
 
-        let server = serve(listener, "other", 3);
+        let server = serve(listener, "other", 4);
         let second = image().unwrap();
-        assert_eq!(server.join().unwrap(), "HGH");
+        assert_eq!(server.join().unwrap(), "HGGH");
 
         assert_eq!(fs::read_to_string(&first).unwrap(), "one");
         assert_eq!(fs::read_to_string(&second).unwrap(), "other");
