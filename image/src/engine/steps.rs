@@ -171,30 +171,35 @@ impl<'a> StageBuild<'a> {
         pack::Key::of("step", key.as_str(), self.order.request.packing)
     }
 
-    /// Keeps what was changed just now. The pack is written down before the tree has its name, so
-    /// that a tree never stands beside the pack of another run.
+    /// Keeps what was changed just now. The pack is written down after the tree has its name, and what
+    /// stood there is forgotten before, so that a tree never stands beside the pack of another run: it
+    /// may not get its name, as long as somebody still uses one that is too old.
     fn keep_step(&mut self, store: Store<'_>, key: &Key) -> Result<(), Error> {
-        let pack = self.makes_packs().then(|| self.pack_step(key));
+        let packs = Packs::of(&self.order.settings.cache)?;
+        let list = self.list_of_step(key);
+        let pack = self.makes_packs().then(|| self.pack_step(&packs, key));
         let pack = pack.transpose()?;
+        packs.remove_list(&list)?;
         let partial = Partial::without_tree(&store.place(Role::Step)?, store.namespace)?;
         self.workspace.move_changes(&partial.place())?;
         let facts = Facts {
             ledger: std::mem::take(&mut self.ledger),
             bytes: 0,
         };
-        let step = store.put(partial, (Role::Step, key), &facts, None)?;
-        self.lay_over(step, pack)
+        let step = store.put(partial, (Role::Step, key), &facts)?;
+        if let Some((own, _)) = pack.as_ref().filter(|_| step.is_kept()) {
+            packs.write_list(&list, &[own])?;
+        }
+        self.lay_over(step, pack.map(|(_, pack)| pack))
     }
 
-    fn pack_step(&self, key: &Key) -> Result<Pack, Error> {
-        let packs = Packs::of(&self.order.settings.cache)?;
-        let pack = self.pack(&packs, &self.changes_as_layer(), &self.packs)?;
+    fn pack_step(&self, packs: &Packs, key: &Key) -> Result<(pack::Key, Pack), Error> {
+        let pack = self.pack(packs, &self.changes_as_layer(), &self.packs)?;
         let made = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let run = format!("{} {made:?} {}", key.as_str(), process::id());
         let own = pack::Key::of("run", &run, self.order.request.packing);
         let pack = packs.keep(&own, pack)?;
-        packs.write_list(&self.list_of_step(key), &[&own])?;
-        Ok(pack)
+        Ok((own, pack))
     }
 
     fn lay_over(&mut self, step: Lower, pack: Option<Pack>) -> Result<(), Error> {

@@ -68,15 +68,20 @@ impl Partial {
         self.folder.join(TREE)
     }
 
-    /// Gives it its name, unless there is one of that name; tells whether it did.
-    pub(super) fn rename(&mut self, name: &Path) -> Result<bool, Error> {
+    /// Whether it has its name.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Gives it its name, unless there is one of that name.
+    pub(super) fn rename(&mut self, name: &Path) -> Result<(), Error> {
         match fs::rename(&self.folder, name) {
             Ok(()) => {
                 name.clone_into(&mut self.folder);
                 self.is_complete = true;
-                Ok(true)
+                Ok(())
             }
-            Err(error) if is_taken(&error) => Ok(false),
+            Err(error) if is_taken(&error) => Ok(()),
             Err(error) => Err(Error::io("writing", name)(error)),
         }
     }

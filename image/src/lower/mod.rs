@@ -69,7 +69,7 @@ pub(crate) struct Lower {
     pub(crate) key: Key,
     pub(crate) facts: Facts,
     made: SystemTime,
-    _held: Held,
+    held: Held,
 }
 
 /// What keeps a tree where it is.
@@ -77,10 +77,18 @@ enum Held {
     /// A lock.
     Locked { _folder: File },
     /// Nobody else knows of it.
-    Own { _partial: Partial },
+    Own { partial: Partial },
 }
 
 impl Lower {
+    /// Whether later builds find it.
+    pub(crate) fn is_kept(&self) -> bool {
+        match &self.held {
+            Held::Locked { .. } => true,
+            Held::Own { partial } => partial.is_complete(),
+        }
+    }
+
     /// All that is kept of it.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.tree.ancestors().nth(2)
@@ -121,7 +129,7 @@ impl Store<'_> {
                         ledger,
                         bytes: about.bytes,
                     },
-                    _held: Held::Locked { _folder: held },
+                    held: Held::Locked { _folder: held },
                 }))
             }
             _ => {
@@ -149,16 +157,16 @@ impl Store<'_> {
         }
         let partial = Partial::make(&place, self.namespace)?;
         let facts = fill(&partial.tree())?;
-        self.put(partial, (Role::Base, key), &facts, None)
+        self.put(partial, (Role::Base, key), &facts)
     }
 
-    /// Gives a tree that is complete its name. When another process was faster, its tree counts.
+    /// Gives a tree that is complete its name. Where another has it, that one stays, and this is the
+    /// caller's alone.
     pub(crate) fn put(
         &self,
         mut partial: Partial,
         (role, key): (Role, &Key),
         facts: &Facts,
-        age: Option<Duration>,
     ) -> Result<Lower, Error> {
         let facts = Facts {
             ledger: seal(&partial.tree(), &facts.ledger)?,
@@ -166,16 +174,13 @@ impl Store<'_> {
         };
         let about = About::of(&facts, &partial.tree())?;
         about.write(partial.folder(), &facts.ledger)?;
-        let is_kept = partial.rename(&self.cache.join(role.folder()).join(key.as_str()))?;
-        if !is_kept && let Some(others) = self.find(role, key, age)? {
-            return Ok(others);
-        }
+        partial.rename(&self.cache.join(role.folder()).join(key.as_str()))?;
         Ok(Lower {
             tree: partial.tree(),
             key: key.clone(),
             facts,
             made: about.made(),
-            _held: Held::Own { _partial: partial },
+            held: Held::Own { partial },
         })
     }
 

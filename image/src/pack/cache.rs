@@ -134,6 +134,17 @@ impl Packs {
         written.map_err(Error::io("writing", path))
     }
 
+    /// Forgets which packs a key stands for.
+    pub(crate) fn remove_list(&self, key: &Key) -> Result<(), Error> {
+        let path = self.list(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("removing", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn list(&self, key: &Key) -> PathBuf {
         self.folder.join(format!("{}.{LIST}", key.0))
     }

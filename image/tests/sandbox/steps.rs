@@ -25,6 +25,10 @@ pub(crate) const CASES: &[Case] = &[
         a_step_is_not_kept_when_nobody_wants_it,
     ),
     (
+        "a step that is too old and in use is not taken for a new one",
+        a_step_that_is_too_old_and_in_use_is_not_taken_for_a_new_one,
+    ),
+    (
         "a later stage builds on kept steps",
         a_later_stage_builds_on_kept_steps,
     ),
@@ -124,6 +128,33 @@ fn a_step_is_not_kept_when_nobody_wants_it() {
         is_run("g.sif", Some(Duration::from_secs(1))),
         "it is too old"
     );
+}
+
+fn a_step_that_is_too_old_and_in_use_is_not_taken_for_a_new_one() {
+    let place = Place::new(Identity::Auto);
+    write_base(&place.path("base"));
+    let definition = format!("Bootstrap: oci\nFrom: base\n{POST}");
+    let is_run = |name: &str, age| {
+        let mut request = place.request(&definition, Output::Sif(place.path(name)));
+        request.step_age = Some(age);
+        build(&place, &request).1.contains("ran")
+    };
+    let day = Duration::from_hours(24);
+    assert!(is_run("a.sif", day));
+    let steps = fs::read_dir(place.path("cache/steps")).unwrap();
+    let mut steps = steps.map(|step| step.unwrap().path());
+    let step = steps.find(|path| path.is_dir()).unwrap();
+    let used = fs::File::open(step).unwrap();
+    used.lock_shared().unwrap();
+    std::thread::sleep(Duration::from_millis(2100));
+
+    assert!(is_run("b.sif", Duration::from_secs(1)));
+
+    // What there is of the first run has no pack any more; the second's is no pack of that tree.
+    assert!(is_run("c.sif", day));
+    drop(used);
+    assert!(is_run("d.sif", day));
+    assert!(!is_run("e.sif", day));
 }
 
 fn a_later_stage_builds_on_kept_steps() {

@@ -12,6 +12,17 @@ pub async fn point(
     name: &str,
     image: ImageId,
 ) -> sqlx::Result<()> {
+    set(db, collection, name, image).await?;
+    forget_others(db, collection, name).await
+}
+
+/// Lets a tag point at an image, whatever it means for other architectures.
+async fn set(
+    db: &mut PgConnection,
+    collection: CollectionId,
+    name: &str,
+    image: ImageId,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO tags (collection_id, name, image_id)
          VALUES ($1, $2, $3)
@@ -21,9 +32,9 @@ pub async fn point(
         name,
         image.0,
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    forget_others(db, collection, name).await
+    Ok(())
 }
 
 /// Points a tag at an image for its architecture; for others, it means what it meant.
@@ -45,17 +56,7 @@ pub(crate) async fn point_for_architecture(
     )
     .execute(&mut *db)
     .await?;
-    sqlx::query!(
-        "INSERT INTO tags (collection_id, name, image_id)
-         VALUES ($1, $2, $3)
-         ON CONFLICT (collection_id, name) DO UPDATE
-         SET image_id = $3, manifest = NULL, moved_at = now()",
-        collection.0,
-        name,
-        image.0,
-    )
-    .execute(&mut *db)
-    .await?;
+    set(db, collection, name, image).await?;
     sqlx::query!(
         "DELETE FROM other_architectures
          USING images
