@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::agent::{self, Bootstrap};
+use super::agent::Bootstrap;
 use super::diagnostic::Report;
+use super::header_agent;
 use super::keys::Keys;
 use super::scan::RawStage;
 use super::secrets::Secrets;
@@ -57,7 +58,7 @@ pub(super) fn parse(
 ) -> Parsed {
     let keys = Keys::read(stage, secrets, report);
     Parsed {
-        bootstrap: agent::bootstrap(&keys, report),
+        bootstrap: header_agent::bootstrap(&keys, report),
         stage: keys.value("stage").map(str::to_owned),
         fields: keys.fields(report),
     }

@@ -25,6 +25,7 @@ mod entries;
 mod environment;
 mod files;
 mod header;
+mod header_agent;
 mod keys;
 mod lint;
 mod names;

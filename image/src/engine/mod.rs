@@ -10,6 +10,7 @@ mod packs;
 mod parts;
 mod request;
 mod roots;
+mod scripts;
 mod spec;
 mod stage;
 mod stages;

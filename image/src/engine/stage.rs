@@ -1,33 +1,22 @@
-//! One stage of a definition: its folder, and what each of its steps does there.
+//! One stage of a definition: its folder, and what its steps do there that are no scripts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::event::{Event, Phase};
-use super::request::{Context, Output, Permissions, Request, Settings, Test, clean_environment};
+use super::request::{Output, Permissions, Request, Settings};
 use super::watch::Watch;
 use super::writable;
 use crate::base::{self, Base, BasePacks, Below, Bootstrapper};
 use crate::definition::{
-    App, Bootstrap, Definition, FileCopy, FilesFrom, Header, LocalImage, Script, Stage,
+    App, Bootstrap, Definition, FileCopy, FilesFrom, Header, LocalImage, Stage,
 };
 use crate::error::{Error, FailureKind};
 use crate::files::{self, Pair};
 use crate::inside::{Reply, Task};
 use crate::lower::{self, Lower};
-use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage, post_with_apps};
+use crate::metadata::{AppOfStage, InspectFacts, MetadataOfStage};
 use crate::pack::Pack;
-use crate::sandbox::{Namespace, Network, ScriptRun, Section, Streams, Workspace, run_script};
-
-/// Sources the image's environment, then becomes the command that follows.
-const EXEC: &str = "/.singularity.d/actions/exec";
-const TEST: &str = "/.singularity.d/actions/test";
-
-/// Where scripts write assignments that are to be made whenever the image is used.
-const ENVIRONMENT: (&str, &str) = ("ENVIRONMENT", "/.singularity.d/env/91-environment.sh");
-
-const LDCONFIG: &str = "/sbin/ldconfig";
-/// What it remembers of the files that it looked at.
-const LDCONFIG_NOTES: &str = "/var/cache/ldconfig/aux-cache";
+use crate::sandbox::{Namespace, Streams, Workspace};
 
 /// What is to be built, for whom, and who is told of it.
 #[derive(Clone, Copy)]
@@ -148,43 +137,6 @@ impl<'a> StageBuild<'a> {
         last.is_some_and(|last| std::ptr::eq(last, self.stage))
     }
 
-    /// Runs `%pre`, before there is a base.
-    pub(super) fn run_pre(&self) -> Result<(), Error> {
-        self.run_on_host(Phase::Pre, Section::Pre, self.stage.sections.pre.as_ref())
-    }
-
-    /// Runs `%setup` beside the image.
-    pub(super) fn run_setup(&self) -> Result<(), Error> {
-        self.run_on_host(
-            Phase::Setup,
-            Section::Setup,
-            self.stage.sections.setup.as_ref(),
-        )
-    }
-
-    fn run_on_host(
-        &self,
-        phase: Phase,
-        section: Section,
-        body: Option<&Script>,
-    ) -> Result<(), Error> {
-        let Some(script) = script(body) else {
-            return Ok(());
-        };
-        self.enter(phase)?;
-        let context = match &self.order.request.context {
-            Context::Anywhere { folder } | Context::Confined { folder, .. } => folder,
-        };
-        let command = script.command(section.script_path().unwrap_or_default());
-        self.run(&ScriptRun {
-            command,
-            body: Some(&script.body),
-            environment: self.environment(&[("ROOTFS", section.rootfs())]),
-            context: Some(context),
-            ..self.script(section)
-        })
-    }
-
     /// Copies `%files` into the image.
     pub(super) fn copy_files(&self) -> Result<(), Error> {
         let pairs = self.pairs();
@@ -213,56 +165,6 @@ impl<'a> StageBuild<'a> {
         apps.chain(files).map(pair).collect()
     }
 
-    /// Runs `%post`, and after it the installation of the apps, in the image.
-    pub(super) fn run_post(&self) -> Result<(), Error> {
-        let Some(script) = post_with_apps(self.stage) else {
-            return Ok(());
-        };
-        self.enter(Phase::Post)?;
-        let environment = self.environment_inside("exec", &[("LABELS", "/.build.labels")]);
-        let mut command = vec![EXEC.to_owned()];
-        command.extend(script.command(Section::Post.script_path().unwrap_or_default()));
-        self.run(&ScriptRun {
-            command,
-            body: Some(&script.body),
-            environment,
-            binds: &self.order.request.binds,
-            ..self.script(Section::Post)
-        })
-    }
-
-    /// Renews the image's cache of shared libraries after anything may have brought new ones:
-    /// without it, programs do not find libraries in folders that `/etc/ld.so.conf` names.
-    pub(super) fn refresh_libraries(&self) -> Result<(), Error> {
-        let sections = &self.stage.sections;
-        let is_changed = post_with_apps(self.stage).is_some() || !sections.files.is_empty();
-        if !is_changed || !self.has_file(LDCONFIG)? {
-            return Ok(());
-        }
-        let run = ScriptRun {
-            command: vec![LDCONFIG.to_owned()],
-            environment: clean_environment(self.order.settings),
-            network: Network::None,
-            ..self.script(Section::Post)
-        };
-        let mut output = |_: &[u8]| {};
-        let cancel = &self.order.watch.cancel;
-        if let Err(error) = run_script(&self.workspace, &run, &mut output, cancel) {
-            self.order.watch.check()?;
-            self.warn(&format!("cache of shared libraries is as it was: {error}"));
-        }
-        // It speaks of inodes, which are others in every build.
-        self.inside(&Task::RemoveFile(LDCONFIG_NOTES.into()))?;
-        Ok(())
-    }
-
-    fn has_file(&self, path: &str) -> Result<bool, Error> {
-        match self.inside(&Task::FindFiles(vec![path.to_owned()]))? {
-            Reply::Found(found) => Ok(found.iter().any(|found| !found.is_empty())),
-            other => Err(unexpected(&other)),
-        }
-    }
-
     /// Writes the image's own metadata.
     pub(super) fn install_metadata(&mut self) -> Result<(), Error> {
         self.enter(Phase::Metadata)?;
@@ -275,24 +177,6 @@ impl<'a> StageBuild<'a> {
             self.warn(warning);
         }
         Ok(())
-    }
-
-    /// Runs the image's test as the image's users would.
-    pub(super) fn run_test(&self) -> Result<(), Error> {
-        let test = self.stage.sections.test.as_ref();
-        let section = match self.order.request.test {
-            _ if script(test).is_none() => return Ok(()),
-            Test::Skip => return Ok(()),
-            Test::ReadOnly => Section::Test,
-            Test::Writable => Section::TestWritable,
-        };
-        self.enter(Phase::Test)?;
-        self.run(&ScriptRun {
-            command: vec![TEST.to_owned()],
-            environment: self.environment_inside("test", &[]),
-            binds: &self.order.request.binds,
-            ..self.script(section)
-        })
     }
 
     pub(super) fn enter(&self, phase: Phase) -> Result<(), Error> {
@@ -311,51 +195,6 @@ impl<'a> StageBuild<'a> {
 
     pub(super) fn inside(&self, task: &Task) -> Result<Reply, Error> {
         self.workspace.perform(task, Streams::default())
-    }
-
-    fn script(&self, section: Section) -> ScriptRun<'_> {
-        ScriptRun {
-            section,
-            command: Vec::new(),
-            body: None,
-            environment: Vec::new(),
-            context: None,
-            binds: &[],
-            network: self.order.settings.network,
-            limits: self.order.request.limits,
-        }
-    }
-
-    fn run(&self, run: &ScriptRun<'_>) -> Result<(), Error> {
-        let mut output = |bytes: &[u8]| (self.order.events)(Event::Output(bytes));
-        let ended = run_script(&self.workspace, run, &mut output, &self.order.watch.cancel);
-        ended.map_err(|error| self.order.watch.explain(error, run.section.name()))
-    }
-
-    /// What a script in the image has: it knows that it is in one, as with Apptainer. The name is
-    /// that of the tree beside the image, so that it is the same in every build.
-    fn environment_inside(
-        &self,
-        command: &str,
-        variables: &[(&str, &str)],
-    ) -> Vec<(String, String)> {
-        let tree = Section::Setup.rootfs();
-        let name = tree.rsplit('/').next().unwrap_or_default();
-        let common = [("CONTAINER", tree), ("NAME", name), ENVIRONMENT];
-        let mut environment = self.environment(&[&common, variables].concat());
-        environment.push(("APPTAINER_COMMAND".to_owned(), command.to_owned()));
-        environment
-    }
-
-    /// A clean environment, with variables under both of the names that scripts know.
-    fn environment(&self, variables: &[(&str, &str)]) -> Vec<(String, String)> {
-        let mut environment = clean_environment(self.order.settings);
-        for (name, value) in variables {
-            for prefix in ["APPTAINER", "SINGULARITY"] {
-                environment.push((format!("{prefix}_{name}"), (*value).to_owned()));
-            }
-        }
-        environment
     }
 
     pub(super) fn time(&self) -> i64 {
@@ -386,10 +225,6 @@ fn at_base(error: Error, header: &Header) -> Error {
     }
 }
 
-fn script(script: Option<&Script>) -> Option<&Script> {
-    script.filter(|script| !script.is_blank())
-}
-
 fn pair(copy: FileCopy) -> Pair {
     Pair {
         source: copy.source,
@@ -397,6 +232,6 @@ fn pair(copy: FileCopy) -> Pair {
     }
 }
 
-fn unexpected(reply: &Reply) -> Error {
+pub(super) fn unexpected(reply: &Reply) -> Error {
     Error::Internal(format!("task was answered by {reply:?}"))
 }
