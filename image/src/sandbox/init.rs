@@ -23,6 +23,9 @@ use super::{capabilities, limits, mounts, syscalls, usage};
 use crate::engine::Limits;
 
 const TICK: u16 = 50;
+/// While processes come into being by the dozen: a fork bomb may be over after a few of its own.
+const SHORT_TICK: u16 = 5;
+const MANY_NEW_PROCESSES: u64 = 16;
 /// Counting all files costs time, so it takes a tenth of it at most.
 const REST_BETWEEN_WALKS: u32 = 10;
 const LONGEST_REST: Duration = Duration::from_secs(10);
@@ -138,7 +141,7 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
             .iter()
             .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN))
             .collect();
-        match poll(&mut waiting, PollTimeout::from(TICK)) {
+        match poll(&mut waiting, PollTimeout::from(watch.tick())) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(machine("waiting for the script")(error)),
         }
@@ -182,6 +185,7 @@ struct Watch {
     free: u64,
     next_walk: Instant,
     last_walk: Instant,
+    newest: u64,
 }
 
 impl Watch {
@@ -197,6 +201,7 @@ impl Watch {
             free,
             next_walk: now,
             last_walk: now,
+            newest: usage::newest_process(),
         }
     }
 
@@ -212,6 +217,13 @@ impl Watch {
             return Some(Exceeded::Memory);
         }
         (Instant::now() >= self.next_walk && self.exceeds_disk()).then_some(Exceeded::Disk)
+    }
+
+    /// Milliseconds until the next look.
+    fn tick(&mut self) -> u16 {
+        let before = std::mem::replace(&mut self.newest, usage::newest_process());
+        let is_calm = self.newest.saturating_sub(before) < MANY_NEW_PROCESSES;
+        if is_calm { TICK } else { SHORT_TICK }
     }
 
     fn is_at_process_limit(&self) -> bool {

@@ -9,8 +9,9 @@ use crate::engine::Limits;
 
 /// A process that asks for memory at once is stopped here, before anybody looks.
 const MEMORY_SLACK: u64 = 1 << 30;
-/// Processes that may exist for a moment above the limit, until the watch sees them.
-const PROCESS_SLACK: u64 = 32;
+/// Processes that may exist for a moment above the limit, until the watch sees them. With fewer, a
+/// bomb whose shells end when they cannot fork is over before anybody has counted it.
+const PROCESS_SLACK: u64 = 256;
 
 /// Sets the limits of this process and of all it starts.
 pub(super) fn set(limits: &Limits) -> Result<(), Failure> {

@@ -17,6 +17,13 @@ pub(super) fn processes() -> u64 {
         .sum()
 }
 
+/// The number that the last new process was given (`proc_loadavg(5)`); 0 where it is not told.
+pub(super) fn newest_process() -> u64 {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let newest = load.split_whitespace().next_back();
+    newest.and_then(|pid| pid.parse().ok()).unwrap_or(0)
+}
+
 /// Whether all processes together have more memory than `limit`, memory file systems included.
 pub(super) fn exceeds_memory(limit: u64) -> bool {
     let files = used_in("/dev/shm").unwrap_or(0) + used_in("/dev").unwrap_or(0);
