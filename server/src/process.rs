@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use cooperage_protocol::CollectionId;
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::db::builds::{self, NewBuild};
 use crate::db::collections::{self, Collection};
@@ -128,10 +129,7 @@ async fn process_push(
         };
         return conclude(hub, claimed, verdict, None).await;
     }
-    if builds::newer_push_was_built(&hub.db, collection.id, &push.git_ref, claimed.received_at)
-        .await?
-    {
-        let reason = format!("a later push to {} was built already", push.git_ref);
+    if let Some(reason) = outdated(&hub.db, collection.id, claimed, &push.git_ref).await? {
         return conclude(hub, claimed, "superseded", Some(&reason)).await;
     }
     let source = Source::of(hub, &collection);
@@ -155,6 +153,18 @@ async fn process_push(
     queue(hub, claimed, &origin, &snapshot).await
 }
 
+/// Why nothing is built of a push: a later one to the same ref was.
+async fn outdated(
+    db: impl PgExecutor<'_>,
+    collection: CollectionId,
+    claimed: &Claimed,
+    git_ref: &str,
+) -> sqlx::Result<Option<String>> {
+    let received = claimed.received_at;
+    let newer = builds::newer_push_was_built(db, collection, git_ref, received).await?;
+    Ok(newer.then(|| format!("a later push to {git_ref} was built already")))
+}
+
 fn is_ref(name: &str) -> bool {
     git2::Reference::is_valid_name(name)
 }
@@ -165,13 +175,20 @@ async fn queue(
     origin: &Origin,
     snapshot: &Snapshot,
 ) -> Result<(), Problem> {
-    let last = builds::last_by_recipe(&hub.db, origin.collection, &snapshot.git_ref).await?;
+    let mut tx = hub.db.begin().await?;
+    // Two deliveries of one moment can be processed at once: the one with the earlier time may have
+    // been stored after the other was begun.
+    collections::lock(&mut tx, origin.collection).await?;
+    if let Some(reason) = outdated(&mut *tx, origin.collection, claimed, &snapshot.git_ref).await? {
+        complete(&mut tx, claimed, "superseded", Some(&reason)).await?;
+        return Ok(tx.commit().await?);
+    }
+    let last = builds::last_by_recipe(&mut *tx, origin.collection, &snapshot.git_ref).await?;
     let mut planned = plan::changed(origin, snapshot, &last);
     let mut retagged = Vec::new();
     if snapshot.git_ref.starts_with("refs/tags/") {
-        (retagged, planned) = split_built(hub, planned).await?;
+        (retagged, planned) = split_built(&mut tx, planned).await?;
     }
-    let mut tx = hub.db.begin().await?;
     for (build, image) in &retagged {
         for tag in std::iter::once(&build.tag).chain(&build.aliases) {
             tags::point(&mut tx, build.collection, tag.as_str(), *image).await?;
@@ -191,13 +208,13 @@ async fn queue(
 /// Takes out the builds whose image is there, because the commit was built when it was pushed
 /// to a branch.
 async fn split_built(
-    hub: &Hub,
+    db: &mut PgConnection,
     planned: Vec<NewBuild>,
 ) -> Result<(Vec<(NewBuild, cooperage_protocol::ImageId)>, Vec<NewBuild>), Error> {
     let (mut built, mut unbuilt) = (Vec::new(), Vec::new());
     for build in planned {
         let (commit, recipe) = (&build.commit, &build.recipe);
-        match images::of_recipe_at_commit(&hub.db, build.collection, commit, recipe).await? {
+        match images::of_recipe_at_commit(&mut *db, build.collection, commit, recipe).await? {
             Some(image) => built.push((build, image)),
             None => unbuilt.push(build),
         }

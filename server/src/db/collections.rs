@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use cooperage_protocol::admin::CollectionChange;
 use cooperage_protocol::{CollectionId, CollectionName, Mode, Visibility};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::forge::Repository;
@@ -76,6 +76,17 @@ pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option
     .fetch_optional(db)
     .await?;
     Ok(id.map(CollectionId))
+}
+
+/// Keeps other deliveries of a collection from planning builds until the transaction ends.
+pub async fn lock(db: &mut PgConnection, id: CollectionId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT id FROM collections WHERE id = $1 FOR NO KEY UPDATE",
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(())
 }
 
 /// The collection of this name, in whatever capitals.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use cooperage_protocol::image::{ImageFacts, Layout};
 use cooperage_protocol::worker::FinishedImage;
 use cooperage_protocol::{BuildId, CollectionId, CollectionName, Digest, ImageId, UserId};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// Publishes the image of a build.
 pub async fn insert(
@@ -190,7 +190,7 @@ pub async fn digest_of_build(
 
 /// The newest image of a recipe's content at a commit, if it was built before.
 pub async fn of_recipe_at_commit(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     collection: CollectionId,
     commit: &str,
     recipe: &str,

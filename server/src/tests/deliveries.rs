@@ -230,6 +230,54 @@ async fn two_hundred_deliveries_half_of_them_duplicates_are_each_built_once(db: 
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_delivery_stored_behind_a_later_one_that_is_under_way_builds_nothing_twice(db: PgPool) {
+    let world = World::new(db);
+    let git = world.repository("tool");
+    let secret = world.connect("lab/tool", git.path()).await;
+    let commit = git.commit(&[("Singularity", RECIPE)]);
+    let body = push_payload(git.path(), "refs/heads/main", &commit);
+    let collection = "lab/tool".parse().unwrap();
+    let collection = crate::db::collections::by_name(&world.hub.db, &collection);
+    let collection = collection.await.unwrap().unwrap().id;
+    let begin = || {
+        let hub = world.hub.clone();
+        tokio::spawn(async move { crate::process::next(&hub).await.map_err(|e| e.to_string()) })
+    };
+    let are_under_way = async |count: &'static str| {
+        let query = "SELECT count(*)::text FROM deliveries WHERE state = 'processing'";
+        for _ in 0..200 {
+            if world.texts(query).await == [count] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("there are never {count} deliveries under way");
+    };
+
+    let mut held = world.hub.db.begin().await.unwrap();
+    crate::db::collections::lock(&mut held, collection)
+        .await
+        .unwrap();
+    world.call(webhook(&secret, "late", "push", &body)).await;
+    let late = begin();
+    are_under_way("1").await;
+    world.call(webhook(&secret, "early", "push", &body)).await;
+    let earlier = "UPDATE deliveries SET received_at = received_at - interval '1 minute'
+                   WHERE forge_id = 'early'";
+    sqlx::query(earlier).execute(&world.hub.db).await.unwrap();
+    let early = begin();
+    are_under_way("2").await;
+    held.commit().await.unwrap();
+
+    assert_eq!(
+        (late.await.unwrap(), early.await.unwrap()),
+        (Ok(true), Ok(true))
+    );
+    assert_eq!(world.texts(BUILDS).await, ["Singularity=latest queued"]);
+    assert_eq!(world.texts(UNFINISHED).await, [""; 0]);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn what_a_dead_hub_was_processing_is_processed_again(db: PgPool) {
     let world = World::new(db);
     let git = world.repository("tool");

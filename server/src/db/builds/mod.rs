@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use cooperage_protocol::{
     BuildId, BuildState, CollectionId, DeliveryId, Failure, FailureKind, Tag,
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use crate::error::Error;
 
@@ -132,7 +132,7 @@ pub async fn notify_state(db: &mut PgConnection, build: BuildId) -> sqlx::Result
 
 /// The last build of each recipe on a ref.
 pub async fn last_by_recipe(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     collection: CollectionId,
     git_ref: &str,
 ) -> Result<HashMap<String, LastBuild>, Error> {
@@ -163,7 +163,7 @@ pub async fn last_by_recipe(
 
 /// Whether a push to `git_ref` that came after `received_at` has made builds already.
 pub async fn newer_push_was_built(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     collection: CollectionId,
     git_ref: &str,
     received_at: DateTime<Utc>,
