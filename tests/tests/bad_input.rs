@@ -223,10 +223,13 @@ fn complaint(hub: &Hub, row: &Row, build: &Build) -> anyhow::Result<Option<Strin
         && !message.is_empty()
         && message.contains(row.says);
     if !right {
+        let log = hub.build_log(build)?;
+        let end: Vec<&str> = log.lines().rev().take(12).collect();
+        let end: Vec<&str> = end.into_iter().rev().collect();
         return Ok(Some(format!(
             "{}: {failure:?}\n{}",
             row.tag,
-            hub.build_log(build)?
+            end.join("\n")
         )));
     }
     let page = unescaped(&http::text(&hub.url(&format!("/builds/{}", build.id)))?);

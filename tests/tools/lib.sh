@@ -172,6 +172,13 @@ run_cargo_tests() {
             -- ${ignored:+--ignored --test-threads=1} 2>&1 | tee "$log" || true
         count_cargo "$log"
     fi
+    keep_reasons "$log"
+}
+
+# What the tests that failed said first, to be repeated where a long output ends.
+keep_reasons() {
+    grep -E -A 8 "^ *thread '.*' .*panicked at|^ *Error: " "$1" | cut -c 1-400 | head -n 60 \
+        >> "$state/reasons" || true
 }
 
 # Sums up nextest's `Summary [...] N tests run: N passed, N failed, N skipped`.
@@ -228,6 +235,7 @@ end_everything() {
 
 report() {
     printf '\n'
+    [ "$failed" -eq 0 ] || cat "$state/reasons" 2>/dev/null || true
     printf '%s\n' "${timings[@]}"
     for name in ${failures[@]+"${failures[@]}"}; do printf 'FAILED  %s\n' "$name"; done
     printf '%d passed, %d failed\n' "$passed" "$failed"
