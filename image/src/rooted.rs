@@ -19,8 +19,27 @@ pub(crate) fn open(
     path: impl Arg + Copy,
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    resolve_to(root, path, flags, resolve)
+}
+
+/// Opens a path that has no links on it; `ELOOP` where it has.
+pub(crate) fn open_without_links(
+    root: impl AsFd,
+    path: impl Arg + Copy,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    resolve_to(root, path, flags, resolve)
+}
+
+fn resolve_to(
+    root: impl AsFd,
+    path: impl Arg + Copy,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC;
     for _ in 0..TRIES {
         match openat2(root.as_fd(), path, flags, Mode::empty(), resolve) {
             Err(Errno::AGAIN) => thread::sleep(PAUSE),

@@ -216,7 +216,10 @@ impl<R: Read> Layer<'_, R> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(self.tree.root(), ".", flags, Mode::empty());
         let root = root.map_err(Error::io("opening", b"/"))?;
-        self.finish_folder(File::from(root), b"", member)
+        let root = File::from(root);
+        let inode = self.describe_folder(&root, b"", member)?;
+        self.tree.set_root_time(inode, timespec(member));
+        Ok(())
     }
 
     fn put(&mut self, place: &Place, member: &Member) -> Result<(), Error> {
@@ -246,15 +249,21 @@ impl<R: Read> Layer<'_, R> {
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = openat(&place.folder, place.name(), flags, Mode::empty()).map_err(failed())?;
-        self.finish_folder(File::from(folder), &place.path, member)
+        let inode = self.describe_folder(&File::from(folder), &place.path, member)?;
+        self.tree.set_time(place, inode, timespec(member));
+        Ok(())
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "the folder is closed here")]
-    fn finish_folder(&mut self, folder: File, path: &[u8], member: &Member) -> Result<(), Error> {
-        apply_to_file(&folder, member, path, self.tree.ledger)?;
-        let status = rustix::fs::fstat(&folder).map_err(Error::io("looking at", path))?;
-        self.tree.set_time(status.st_ino, path, timespec(member));
-        Ok(())
+    /// Gives a folder what its entry says; tells its inode.
+    fn describe_folder(
+        &mut self,
+        folder: &File,
+        path: &[u8],
+        member: &Member,
+    ) -> Result<u64, Error> {
+        apply_to_file(folder, member, path, self.tree.ledger)?;
+        let status = rustix::fs::fstat(folder).map_err(Error::io("looking at", path))?;
+        Ok(status.st_ino)
     }
 
     fn put_file(&mut self, place: &Place, member: &Member) -> Result<(), Error> {

@@ -79,9 +79,7 @@ impl<'a> Tree<'a> {
             opened => opened.map_err(Error::io("opening the folder of", path))?,
         };
         let status = fstat(&folder).map_err(Error::io("looking at the folder of", path))?;
-        self.times
-            .entry(status.st_ino)
-            .or_insert_with(|| (parent.to_vec(), mtime_of(&status)));
+        self.note_time(status.st_ino, parent, mtime_of(&status));
         let (name, path) = (name.to_vec(), path.to_vec());
         Ok(Some(Place {
             folder,
@@ -112,15 +110,60 @@ impl<'a> Tree<'a> {
     /// Remembers a folder so that its time is the same afterwards, whatever is made in it.
     pub(super) fn keep_time(&mut self, path: &[u8], folder: &OwnedFd) -> Result<(), Error> {
         let status = fstat(folder).map_err(Error::io("looking at", path))?;
-        self.times
-            .entry(status.st_ino)
-            .or_insert_with(|| (path.to_vec(), mtime_of(&status)));
+        self.note_time(status.st_ino, path, mtime_of(&status));
         Ok(())
     }
 
-    /// The time a folder gets at the end.
-    pub(super) fn set_time(&mut self, inode: u64, path: &[u8], time: Timespec) {
-        self.times.insert(inode, (path.to_vec(), time));
+    /// The time that the folder at a place gets at the end.
+    pub(super) fn set_time(&mut self, place: &Place, inode: u64, time: Timespec) {
+        let noted = self.times.get(&place.folder_inode);
+        let path = match noted {
+            Some((folder, _)) => join(folder, &place.name),
+            None => self.without_links(&place.path),
+        };
+        self.times.insert(inode, (path, time));
+    }
+
+    /// The time that the root folder gets at the end.
+    pub(super) fn set_root_time(&mut self, inode: u64, time: Timespec) {
+        self.times.insert(inode, (Vec::new(), time));
+    }
+
+    /// Notes a time for a folder that has none yet.
+    fn note_time(&mut self, inode: u64, path: &[u8], time: Timespec) {
+        if !self.times.contains_key(&inode) {
+            let path = self.without_links(path);
+            self.times.insert(inode, (path, time));
+        }
+    }
+
+    /// A path of the same folder that still holds when links on the way are replaced; the path
+    /// itself where there is none.
+    fn without_links(&self, path: &[u8]) -> Vec<u8> {
+        let mut found = path.to_vec();
+        for _ in 0..MOST_LINKS {
+            match self.behind_first_link(&found) {
+                Some(behind) => found = behind,
+                None => return found,
+            }
+        }
+        path.to_vec()
+    }
+
+    /// A path with its first link resolved; nothing if it has none.
+    fn behind_first_link(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let whole = OsStr::from_bytes(path);
+        if path.is_empty() || rooted::open_without_links(&self.root, whole, FOLDER).is_ok() {
+            return None;
+        }
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut ends = slashes.map(|(at, _)| at).chain([path.len()]);
+        ends.find_map(|end| {
+            let (head, rest) = path.split_at(end);
+            let target = readlinkat(&self.root, OsStr::from_bytes(head), Vec::new()).ok()?;
+            let target = resolve_text(split(head).0, target.as_bytes());
+            Some(clean(&join(&target, rest)))
+        })
     }
 
     /// Sets the times of all folders in which something changed.
@@ -187,6 +230,10 @@ impl<'a> Tree<'a> {
         };
         unlinkat(&place.folder, place.name(), flags).map_err(Error::io("removing", &place.path))?;
         self.made.remove(&key);
+        if is_folder {
+            // Another folder may be given its inode.
+            self.times.remove(&status.st_ino);
+        }
         if is_folder || status.st_nlink == 1 {
             self.ledger.forget(status.st_ino);
         }
@@ -244,19 +291,17 @@ impl<'a> Tree<'a> {
         mkdirat(&folder, name, Mode::from_raw_mode(0o755)).map_err(failed())?;
         // The umask took bits away.
         chmodat(&folder, name, Mode::from_raw_mode(0o755), AtFlags::empty()).map_err(failed())?;
-        let inode = fstat(&folder).map_err(failed())?.st_ino;
-        self.made.insert((inode, name.as_bytes().to_vec()));
-        let made = self.open_folder(path).map_err(failed())?;
-        let made_inode = fstat(&made).map_err(failed())?.st_ino;
+        let place = Place {
+            folder_inode: fstat(&folder).map_err(failed())?.st_ino,
+            folder,
+            name: name.as_bytes().to_vec(),
+            path: path.to_vec(),
+        };
+        self.mark_made(&place);
+        let made = openat(&place.folder, name, FOLDER, Mode::empty()).map_err(failed())?;
+        let inode = fstat(&made).map_err(failed())?.st_ino;
         // No entry says when it was made; the same layer shall always give the same tree.
-        self.set_time(
-            made_inode,
-            path,
-            Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-        );
+        self.set_time(&place, inode, Timespec::default());
         Ok(made)
     }
 }

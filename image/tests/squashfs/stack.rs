@@ -117,6 +117,20 @@ proptest! {
     }
 }
 
+#[test]
+fn a_folder_behind_a_link_that_is_replaced_has_no_time_of_today() {
+    let layer = layer_of(&[
+        Step::Symlink("a".to_owned(), "/b".to_owned()),
+        Step::Fifo("a/a/a".to_owned()),
+        Step::File("a".to_owned(), 0),
+    ]);
+
+    let made = unpacked(&[&layer]).unwrap();
+
+    assert_eq!(made[b"b".as_slice()].modified, 0);
+    assert_eq!(packed(&[&layer]), Some(made));
+}
+
 fn stack(layers: Vec<Stream>) -> Vec<u8> {
     let layers: Vec<Vec<u8>> = layers.into_iter().map(Stream::finish).collect();
     let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
