@@ -27,7 +27,7 @@ impl Default for Packing {
 }
 
 const UNDERSTOOD: &str =
-    "-comp gzip|zstd, -Xcompression-level N, -b SIZE, -processors N, -mem SIZE";
+    "-comp gzip|zstd|xz|lz4, -Xcompression-level N, -b SIZE, -processors N, -mem SIZE";
 
 impl FromStr for Packing {
     type Err = String;
@@ -80,6 +80,11 @@ fn compression(name: &str, level: Option<i32>) -> Result<Compression, String> {
         "zstd" => Ok(Compression::Zstd {
             level: level.unwrap_or(15),
         }),
+        "xz" => Ok(Compression::Xz {
+            level: level.unwrap_or(6),
+        }),
+        "lz4" if level.is_some() => Err("lz4 has no -Xcompression-level".to_owned()),
+        "lz4" => Ok(Compression::Lz4),
         _ => Err(format!(
             "there is no compressor {name}: {UNDERSTOOD} are understood"
         )),
@@ -129,6 +134,8 @@ mod tests {
             ("-b 3000", "3000"),
             ("-b 4G", "4G"),
             ("-comp gzip -Xcompression-level 99", "99"),
+            ("-comp lz4 -Xcompression-level 3", "lz4 has no"),
+            ("-comp xz -Xcompression-level 10", "from 0 to 9"),
             ("-processors many", "many"),
         ] {
             let error = arguments.parse::<Packing>().unwrap_err();

@@ -1,5 +1,6 @@
 //! What stands in the first 96 bytes of an image?
 
+use super::format::compressor::LZ4;
 use super::format::{ABSENT, BLOCK_SIZES, u32_at, u64_at};
 use super::{damaged, unreadable};
 use crate::error::Error;
@@ -13,6 +14,10 @@ const NO_FRAGMENTS: u16 = 0x0010;
 const DUPLICATES_SHARED: u16 = 0x0040;
 const EXPORTABLE: u16 = 0x0080;
 const NO_ATTRIBUTES: u16 = 0x0200;
+const OPTIONS: u16 = 0x0400;
+/// The options of lz4 as the metadata block behind the superblock, which Linux asks of it: a length
+/// with the mark of what is not compressed, version 1 of its blocks, and no flags.
+const LZ4_OPTIONS: [u8; 10] = [8, 0x80, 1, 0, 0, 0, 0, 0, 0, 0];
 /// What numbers every inode can have a note of, however many an image claims to have.
 const MOST_INODES: u32 = 1 << 28;
 
@@ -36,8 +41,9 @@ pub(crate) struct Superblock {
 }
 
 impl Superblock {
+    /// Its bytes, and those of the compressor's options if it has any.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(SIZE);
+        let mut bytes = Vec::with_capacity(SIZE + LZ4_OPTIONS.len());
         for number in [
             MAGIC,
             self.inodes,
@@ -63,6 +69,9 @@ impl Superblock {
             self.export_table,
         ] {
             bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        if self.compressor == LZ4 {
+            bytes.extend_from_slice(&LZ4_OPTIONS);
         }
         bytes
     }
@@ -132,6 +141,9 @@ impl Superblock {
         }
         if self.attribute_table == ABSENT {
             flags |= NO_ATTRIBUTES;
+        }
+        if self.compressor == LZ4 {
+            flags |= OPTIONS;
         }
         flags
     }

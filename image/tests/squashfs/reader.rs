@@ -164,6 +164,8 @@ fn everything_that_we_write_comes_back() {
     for compression in [
         Compression::Gzip { level: 6 },
         Compression::Zstd { level: 3 },
+        Compression::Xz { level: 1 },
+        Compression::Lz4,
     ] {
         for block_size in [4096, 131_072, 1 << 20] {
             let packing = Packing {

@@ -75,6 +75,8 @@ fn contents_of_all_sizes_around_a_block_come_back() {
     for compression in [
         Compression::Gzip { level: 6 },
         Compression::Zstd { level: 3 },
+        Compression::Xz { level: 1 },
+        Compression::Lz4,
     ] {
         for block_size in [4096, 131_072, 1 << 20] {
             let packing = Packing {

@@ -61,7 +61,7 @@ pub(crate) struct RequestArgs {
     /// Build for another machine, as arm64.
     #[arg(long, value_name = "ARCH")]
     arch: Option<Platform>,
-    /// How to compress, in the words of mksquashfs: -comp gzip|zstd, -Xcompression-level N, -b SIZE.
+    /// How to compress, in the words of mksquashfs: -comp gzip|zstd|xz|lz4, -Xcompression-level N, -b SIZE.
     #[arg(
         long,
         value_name = "ARGS",

@@ -1,10 +1,17 @@
 //! How is one block compressed?
 
+use std::io::Write;
+
 use libdeflater::{CompressionLvl, Compressor as Deflate};
+use lz4_flex::block as lz4;
+use lzma_rust2::{CheckType, XzOptions, XzWriter};
 use zstd::bulk::Compressor as Zstd;
 
 use super::error::Error;
 use crate::squashfs::format::compressor;
+
+/// A metadata block is larger than the smallest data block.
+const SMALLEST_DICTIONARY: u32 = 8192;
 
 /// How everything in an image is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +26,13 @@ pub enum Compression {
         /// From 1 (fast) to 22 (small).
         level: i32,
     },
+    /// Streams of xz: small, and slow to write and to read.
+    Xz {
+        /// From 0 (fast) to 9 (small).
+        level: i32,
+    },
+    /// Blocks of lz4: large, and the fastest to read. It has no levels.
+    Lz4,
 }
 
 impl Compression {
@@ -27,27 +41,31 @@ impl Compression {
         match self {
             Self::Gzip { .. } => compressor::GZIP,
             Self::Zstd { .. } => compressor::ZSTD,
+            Self::Xz { .. } => compressor::XZ,
+            Self::Lz4 => compressor::LZ4,
         }
     }
 
     pub(super) fn check(self) -> Result<(), Error> {
-        let (compressor, level, highest) = match self {
-            Self::Gzip { level } => ("gzip", level, 12),
-            Self::Zstd { level } => ("zstd", level, 22),
+        let (compressor, level, levels) = match self {
+            Self::Gzip { level } => ("gzip", level, 1..=12),
+            Self::Zstd { level } => ("zstd", level, 1..=22),
+            Self::Xz { level } => ("xz", level, 0..=9),
+            Self::Lz4 => return Ok(()),
         };
-        if (1..=highest).contains(&level) {
+        if levels.contains(&level) {
             return Ok(());
         }
         Err(Error::Level {
             compressor,
             level,
-            lowest: 1,
-            highest,
+            lowest: *levels.start(),
+            highest: *levels.end(),
         })
     }
 
-    /// A compressor, for one thread.
-    pub(super) fn codec(self) -> Result<Codec, Error> {
+    /// A compressor, for one thread, of blocks that have at most `block_size` bytes.
+    pub(super) fn codec(self, block_size: u32) -> Result<Codec, Error> {
         match self {
             Self::Gzip { level } => {
                 self.check()?;
@@ -57,6 +75,14 @@ impl Compression {
             Self::Zstd { level } => Zstd::new(level)
                 .map(Codec::Zstd)
                 .map_err(|source| Error::Thread(Some(source))),
+            Self::Xz { level } => {
+                let mut options = XzOptions::with_preset(level.unsigned_abs());
+                // Linux checks no other sum, and has a dictionary of the size of a block.
+                options.set_check_sum_type(CheckType::Crc32);
+                options.lzma_options.dict_size = block_size.max(SMALLEST_DICTIONARY);
+                Ok(Codec::Xz(Box::new(options)))
+            }
+            Self::Lz4 => Ok(Codec::Lz4),
         }
     }
 }
@@ -71,6 +97,8 @@ pub(super) struct Stored {
 pub(super) enum Codec {
     Gzip(Deflate),
     Zstd(Zstd<'static>),
+    Xz(Box<XzOptions>),
+    Lz4,
 }
 
 impl Codec {
@@ -90,12 +118,27 @@ impl Codec {
 
     /// The compressed form, or nothing when it is not smaller.
     pub(super) fn compress(&mut self, block: &[u8]) -> Option<Vec<u8>> {
-        let mut compressed = vec![0; block.len().checked_sub(1)?];
+        let most = block.len().checked_sub(1)?;
+        let mut compressed = vec![0; most];
         let length = match self {
             Self::Gzip(deflate) => deflate.zlib_compress(block, &mut compressed).ok()?,
             Self::Zstd(zstd) => zstd.compress_to_buffer(block, &mut compressed[..]).ok()?,
+            Self::Xz(options) => compress_xz(options, block, &mut compressed)?,
+            Self::Lz4 => {
+                // It does not begin where the worst case would find no room.
+                compressed.resize(lz4::get_maximum_output_size(block.len()), 0);
+                lz4::compress_into(block, &mut compressed).ok()?
+            }
         };
         compressed.truncate(length);
-        Some(compressed)
+        (length <= most).then_some(compressed)
     }
+}
+
+fn compress_xz(options: &XzOptions, block: &[u8], mut compressed: &mut [u8]) -> Option<usize> {
+    let room = compressed.len();
+    let mut writer = XzWriter::new(&mut compressed, options.clone()).ok()?;
+    writer.write_all(block).ok()?;
+    writer.finish().ok()?;
+    Some(room - compressed.len())
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Options;
-use super::codec::{Compression, Stored};
+use super::codec::Stored;
 use super::error::Error;
 use super::output::Output;
 use crate::squashfs::format::BLOCK_UNCOMPRESSED;
@@ -128,7 +128,7 @@ impl<'o, 'w, W: Write> DataWriter<'o, 'w, W> {
         let block_size = usize::try_from(options.block_size).unwrap_or(usize::MAX);
         Ok(Self {
             output,
-            pool: start_pool(threads, options.compression)?,
+            pool: start_pool(threads, options)?,
             in_flight: VecDeque::new(),
             most_in_flight: (threads * 8).min(IN_FLIGHT / (2 * block_size)).max(1),
             block_size,
@@ -306,8 +306,8 @@ impl<'o, 'w, W: Write> DataWriter<'o, 'w, W> {
     }
 }
 
-fn start_pool(threads: usize, compression: Compression) -> Result<Pool<Vec<u8>, Stored>, Error> {
-    let codecs = (0..threads).map(|_| compression.codec());
+fn start_pool(threads: usize, options: &Options) -> Result<Pool<Vec<u8>, Stored>, Error> {
+    let codecs = (0..threads).map(|_| options.codec());
     let codecs: Vec<_> = codecs.collect::<Result<_, _>>()?;
     let workers = codecs
         .into_iter()

@@ -3,7 +3,7 @@
 //! Both are written at once: a folder's list says where the inodes in it are, and its own inode
 //! says where the list is.
 
-use super::codec::Compression;
+use super::Options;
 use super::directory::{self, Child, Listing};
 use super::error::Error;
 use super::ids::Ids;
@@ -27,8 +27,8 @@ pub(super) struct InodeTable {
 }
 
 /// Makes both tables.
-pub(super) fn build(image: &Image<'_>, compression: Compression) -> Result<InodeTable, Error> {
-    let (mut codec, mut directory_codec) = (compression.codec()?, compression.codec()?);
+pub(super) fn build(image: &Image<'_>, options: &Options) -> Result<InodeTable, Error> {
+    let (mut codec, mut directory_codec) = (options.codec()?, options.codec()?);
     let mut inodes = MetadataWriter::start(&mut codec);
     let mut directories = MetadataWriter::start(&mut directory_codec);
     let mut numbering = Numbering {

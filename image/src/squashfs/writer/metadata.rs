@@ -90,12 +90,12 @@ impl<'c> MetadataWriter<'c> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codec::Compression;
+    use super::super::Options;
     use super::*;
 
     #[test]
     fn a_block_that_does_not_shrink_is_stored_as_it_is() {
-        let mut codec = Compression::Gzip { level: 6 }.codec().unwrap();
+        let mut codec = Options::default().codec().unwrap();
         let mut writer = MetadataWriter::start(&mut codec);
 
         writer.write(b"abc");
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_full_block_is_stored_before_the_next_byte_is_placed() {
-        let mut codec = Compression::Gzip { level: 6 }.codec().unwrap();
+        let mut codec = Options::default().codec().unwrap();
         let mut writer = MetadataWriter::start(&mut codec);
 
         writer.write(&[7; METADATA_BLOCK]);

@@ -71,4 +71,9 @@ impl Options {
         }
         self.compression.check()
     }
+
+    /// A compressor, for one thread.
+    fn codec(&self) -> Result<codec::Codec, Error> {
+        self.compression.codec(self.block_size)
+    }
 }

@@ -31,8 +31,8 @@ pub(crate) fn write<W: Write>(
     image: &Image<'_>,
     options: &Options,
 ) -> Result<Superblock, Error> {
-    let inodes = inode_table::build(image, options.compression)?;
-    let mut codec = options.compression.codec()?;
+    let inodes = inode_table::build(image, options)?;
+    let mut codec = options.codec()?;
     Ok(Superblock {
         inodes: count(inodes.references.len() / 8, "inode table")?,
         modified: options.modified.unwrap_or(inodes.latest),
