@@ -19,6 +19,9 @@ use url::Url;
 
 use crate::login;
 
+/// Rows of a list that the hub gives at once.
+const PAGE: usize = 1000;
+
 /// A hub, as the holder of a token reaches it.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
@@ -117,6 +120,31 @@ impl Hub {
             .map_err(|error| self.unreachable(error))
     }
 
+    /// The first `most` rows of a list, which the hub gives a page at a time.
+    fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        most: usize,
+    ) -> Result<Vec<T>> {
+        let mut rows = Vec::new();
+        while rows.len() < most {
+            let asked = (most - rows.len()).min(PAGE);
+            let window = [
+                ("limit", asked.to_string()),
+                ("offset", rows.len().to_string()),
+            ];
+            let request = self.request(Method::GET, path).query(query).query(&window);
+            let mut page: Vec<T> = self.json(request)?;
+            let is_last = page.len() < asked;
+            rows.append(&mut page);
+            if is_last {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
     pub(crate) fn add_collection(&self, collection: &NewCollection) -> Result<AddedCollection> {
         self.json(
             self.request(Method::POST, "/api/collections")
@@ -125,7 +153,7 @@ impl Hub {
     }
 
     pub(crate) fn collections(&self) -> Result<Vec<Collection>> {
-        self.json(self.request(Method::GET, "/api/collections"))
+        self.pages("/api/collections", &[], usize::MAX)
     }
 
     pub(crate) fn change_collection(
@@ -178,9 +206,9 @@ impl Hub {
     }
 
     pub(crate) fn builds(&self, of: Option<&CollectionName>, limit: u32) -> Result<Vec<Build>> {
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(of.map(|name| ("collection", name.to_string())));
-        self.json(self.request(Method::GET, "/api/builds").query(&query))
+        let of = of.map(|name| ("collection", name.to_string()));
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.pages("/api/builds", of.as_slice(), most)
     }
 
     pub(crate) fn build(&self, id: BuildId) -> Result<Build> {

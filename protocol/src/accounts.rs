@@ -1,35 +1,15 @@
 //! Accounts, their tokens and sessions, teams, and members of collections: JSON both ways.
-//!
-//! | call | body | answer | who |
-//! |---|---|---|---|
-//! | `GET /api/account` | – | 200 [`Account`] | any account |
-//! | `GET /api/tokens` | – | 200 array of [`Token`] | the account |
-//! | `POST /api/tokens` | [`NewToken`] | 201 [`AddedToken`] | the account |
-//! | `DELETE /api/tokens/{id}` | – | 204 | the account |
-//! | `GET /api/sessions` | – | 200 array of [`Session`] | the account |
-//! | `DELETE /api/sessions/{id}` | – | 204 | the account |
-//! | `GET /api/users` | – | 200 array of [`User`] | administrators |
-//! | `POST /api/users` | [`NewUser`] | 201 [`Invitation`] | administrators |
-//! | `PATCH /api/users/{name}` | [`UserChange`] | 204 | administrators |
-//! | `POST /api/users/{name}/invitation` | – | 201 [`Invitation`] | administrators |
-//! | `GET /api/teams` | – | 200 array of [`Team`] | administrators |
-//! | `POST /api/teams` | [`NewTeam`] | 201 | administrators |
-//! | `DELETE /api/teams/{name}` | – | 204 | administrators |
-//! | `PUT`, `DELETE /api/teams/{name}/members/{user}` | – | 204 | administrators |
-//! | `POST /api/collections/{owner}/{repo}/links` | [`NewLink`] | 201 [`Link`] | readers with an account |
-//! | `GET /api/collections/{owner}/{repo}/members` | – | 200 array of [`Member`] | owners |
-//! | `PUT /api/collections/{owner}/{repo}/members` | [`Member`] | 204 | owners |
-//! | `DELETE /api/collections/{owner}/{repo}/members/{user or team}/{name}` | – | 204 | owners |
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{AccountName, Role, Scope, SessionId, TokenId};
 
 /// The account that calls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
     /// Its name.
     pub name: String,
@@ -40,11 +20,12 @@ pub struct Account {
 }
 
 /// Makes a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewToken {
     /// What it is for, in its owner's words.
     pub name: String,
     /// What it is good for.
+    #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
     /// After how many days it expires; never, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,14 +33,14 @@ pub struct NewToken {
 }
 
 /// A token was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddedToken {
     /// The token; shown once.
     pub token: String,
 }
 
 /// A token in a list, which is not the token itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Token {
     /// Its id.
     pub id: TokenId,
@@ -76,7 +57,7 @@ pub struct Token {
 }
 
 /// A login of the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -93,7 +74,7 @@ pub struct Session {
 }
 
 /// Makes an account, without a password until its invitation is taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewUser {
     /// Its name.
     pub name: AccountName,
@@ -103,7 +84,7 @@ pub struct NewUser {
 }
 
 /// Changes an account; what is absent stays as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserChange {
     /// Whether it is an administrator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,7 +95,7 @@ pub struct UserChange {
 }
 
 /// A link that sets the password of an account, once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Invitation {
     /// The account.
     pub name: String,
@@ -125,7 +106,7 @@ pub struct Invitation {
 }
 
 /// An account in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
     /// Its name.
     pub name: String,
@@ -140,14 +121,14 @@ pub struct User {
 }
 
 /// Makes a team.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewTeam {
     /// Its name.
     pub name: AccountName,
 }
 
 /// A team in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Team {
     /// Its name.
     pub name: String,
@@ -156,7 +137,7 @@ pub struct Team {
 }
 
 /// Who has a role in a collection: `{"user": NAME}` or `{"team": NAME}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Who {
     /// An account.
@@ -198,7 +179,7 @@ impl fmt::Display for Who {
 }
 
 /// The role of somebody in a collection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Who has it.
     #[serde(flatten)]
@@ -208,16 +189,17 @@ pub struct Member {
 }
 
 /// Makes a link to a file, for somebody without an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewLink {
     /// The file, as in the addresses of images: `TAG.sif`, `TAG@COMMIT.sif` or `sha256:DIGEST.sif`.
     pub file: String,
-    /// How long it is good for, in seconds.
+    /// How long it is good for, in seconds: 30 days at most.
+    #[schema(minimum = 1, maximum = 2_592_000)]
     pub seconds: u32,
 }
 
 /// A link to a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Link {
     /// The link, which is all that somebody needs.
     pub url: String,

@@ -1,28 +1,7 @@
-//! The calls of the administrator's command line, JSON both ways.
-//! All of them carry `Authorization: Bearer TOKEN` with the administrator's token.
+//! What people and their programs ask of a hub, and what they are answered: JSON both ways.
 //!
-//! | call | body | answer |
-//! |---|---|---|
-//! | `POST /api/collections` | [`NewCollection`] | 201 [`AddedCollection`]; 409 when the name is taken |
-//! | `GET /api/collections` | – | 200 array of [`Collection`] |
-//! | `PATCH /api/collections/{owner}/{repo}` | [`CollectionChange`] | 200 [`Collection`] |
-//! | `DELETE /api/collections/{owner}/{repo}` | – | 204 |
-//! | `GET /api/collections/{owner}/{repo}/credentials` | – | 200 array of [`Credential`] |
-//! | `POST /api/collections/{owner}/{repo}/credentials` | [`NewCredential`] | 204; in place of the one for the same registry |
-//! | `DELETE /api/collections/{owner}/{repo}/credentials/{registry}` | – | 204 |
-//! | `POST /api/collections/{owner}/{repo}/checks` | [`NewCheck`] | 202 [`RegistryCheck`](crate::RegistryCheck) |
-//! | `GET /api/collections/{owner}/{repo}/checks/{id}` | – | 200 [`RegistryCheck`](crate::RegistryCheck) |
-//! | `POST /api/collections/{owner}/{repo}/builds` | [`BuildOnDemand`] | 202 array of [`Build`] |
-//! | `GET /api/builds?collection=OWNER/REPO&limit=N` | – | 200 array of [`Build`], newest first |
-//! | `GET /api/builds/{id}` | – | 200 [`Build`] |
-//! | `POST /api/builds/{id}/cancel` | – | 202 [`Build`] |
-//! | `GET /api/builds/{id}/log` | – | 200 `text/plain`; ranges by `?offset=BYTES` |
-//! | `GET /builds/{id}/events` | – | `text/event-stream`: `log` (id = byte offset after it, data = JSON string), `state` |
-//! | `POST /api/workers` | [`NewWorker`] | 201 [`AddedWorker`] |
-//! | `GET /api/workers` | – | 200 array of [`Worker`] |
-//! | `POST /api/deliveries/{id}/replay` | – | 202 |
-//! | `GET /api/store` | – | 200 [`StoreUsage`] |
-//! | `POST /api/store/clean` | [`Clean`] | 200 [`Cleaned`] |
+//! Which call has which body is described by the hub itself, at `/api/openapi.json`. Who asks is told
+//! by `Authorization: Bearer TOKEN`.
 //!
 //! Errors are RFC 9457 `application/problem+json`: [`Problem`].
 
@@ -30,6 +9,7 @@ use std::num::NonZeroU16;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     BuildId, BuildState, CollectionName, Diagnostic, Digest, Failure, Mode, Password, Tag,
@@ -37,7 +17,7 @@ use crate::{
 };
 
 /// Connects a git repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewCollection {
     /// Where to clone from: `https://…`, `http://…`, or an absolute path on the hub's machine.
     pub clone_url: String,
@@ -45,6 +25,7 @@ pub struct NewCollection {
     pub name: CollectionName,
     /// How many of its builds may run at the same time; the hub's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u16>, minimum = 1)]
     pub max_running: Option<NonZeroU16>,
     /// Which grammar its definitions are read with.
     #[serde(default)]
@@ -52,10 +33,11 @@ pub struct NewCollection {
 }
 
 /// Changes settings of a collection; what is absent stays as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CollectionChange {
     /// How many of its builds may run at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u16>, minimum = 1)]
     pub max_running: Option<NonZeroU16>,
     /// Which grammar its definitions are read with, from the next build on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +48,7 @@ pub struct CollectionChange {
 }
 
 /// A repository was connected: what to enter at the forge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddedCollection {
     /// The collection's name.
     pub name: CollectionName,
@@ -77,7 +59,7 @@ pub struct AddedCollection {
 }
 
 /// Sets an account of a collection for a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewCredential {
     /// The registry's host, with its port if it has one.
     pub registry: String,
@@ -88,7 +70,7 @@ pub struct NewCredential {
 }
 
 /// An account of a collection for a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Credential {
     /// The registry's host, with its port if it has one.
     pub registry: String,
@@ -99,14 +81,14 @@ pub struct Credential {
 }
 
 /// Asks whether an image can be had with a collection's accounts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewCheck {
     /// The image: `docker://…`, `oras://…`, or a reference alone.
     pub uri: String,
 }
 
 /// A collection in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Collection {
     /// Its name.
     pub name: CollectionName,
@@ -125,7 +107,7 @@ pub struct Collection {
 }
 
 /// Asks for builds without a push.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildOnDemand {
     /// A branch, a tag or a full commit; the default branch when absent.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -133,7 +115,7 @@ pub struct BuildOnDemand {
 }
 
 /// A build in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Build {
     /// Its id.
     pub id: BuildId,
@@ -165,7 +147,7 @@ pub struct Build {
 }
 
 /// The image of a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuiltImage {
     /// SHA-256 of the file.
     pub digest: Digest,
@@ -174,14 +156,14 @@ pub struct BuiltImage {
 }
 
 /// Registers a worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewWorker {
     /// A name for people, unique.
     pub name: String,
 }
 
 /// A worker was registered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddedWorker {
     /// Its name.
     pub name: String,
@@ -190,7 +172,7 @@ pub struct AddedWorker {
 }
 
 /// A worker in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Worker {
     /// Its name.
     pub name: String,
@@ -201,7 +183,7 @@ pub struct Worker {
 }
 
 /// What the images take on the hub's disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreUsage {
     /// How many images there are.
     pub images: u64,
@@ -218,7 +200,7 @@ pub struct StoreUsage {
 }
 
 /// Removes objects that nothing needs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Clean {
     /// How long nothing must have needed them, in minutes; the hub's setting when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,7 +208,7 @@ pub struct Clean {
 }
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cleaned {
     /// How many objects.
     pub objects: u64,
@@ -235,7 +217,7 @@ pub struct Cleaned {
 }
 
 /// An error, RFC 9457.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// The status in words.
     pub title: String,

@@ -1,11 +1,12 @@
 //! The states of a build and the reasons one can fail for.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where a build stands: `queued → running → succeeded | failed | cancelled`.
 ///
 /// A build whose lease expires goes from running back to queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BuildState {
     /// Waits for a worker.
@@ -39,7 +40,7 @@ impl BuildState {
 }
 
 /// What kind of thing went wrong, as the user sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// The definition file is wrong; the failure has a line and a column.
@@ -86,7 +87,7 @@ impl FailureKind {
 }
 
 /// Why a build ended without an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// What kind of thing went wrong.
     pub kind: FailureKind,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Digest;
 
@@ -67,7 +68,7 @@ impl Layout {
 }
 
 /// What `inspect` would tell of an image; shown on its page.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImageFacts {
     /// The architecture in Go's spelling (`amd64`, `arm64`).
     pub architecture: String,
@@ -90,7 +91,7 @@ pub struct ImageFacts {
 }
 
 /// The base an image was built on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Base {
     /// The full reference (`docker://index.docker.io/library/debian:12`).
     pub reference: String,

@@ -13,8 +13,10 @@ pub mod ids;
 pub mod image;
 pub mod names;
 pub mod password;
+pub mod published;
 pub mod recipe;
 pub mod rights;
+mod schema;
 pub mod worker;
 
 pub use build::{BuildState, Failure, FailureKind};

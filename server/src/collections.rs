@@ -79,6 +79,20 @@ pub(crate) async fn renew_secret(hub: &Hub, name: &CollectionName) -> Result<Str
     Ok(secret)
 }
 
+/// The same, with what else is to be entered at the forge.
+pub(crate) async fn renew(hub: &Hub, name: &CollectionName) -> Result<AddedCollection, Error> {
+    let secret = renew_secret(hub, name).await?;
+    Ok(AddedCollection {
+        name: find(hub, name)
+            .await?
+            .name
+            .parse()
+            .map_err(anyhow::Error::from)?,
+        webhook_url: hub.config.url(&format!("/webhooks/{}", github::NAME)),
+        secret,
+    })
+}
+
 /// Disconnects a repository: its builds, images and tags are gone. The collector of the store frees
 /// the space.
 pub async fn remove_collection(hub: &Hub, name: &CollectionName) -> Result<(), Error> {

@@ -57,6 +57,19 @@ pub async fn build_on_demand(
     Ok(planned.into_iter().map(|build| build.id).collect())
 }
 
+/// Builds what a build that has ended was to build once more.
+pub(crate) async fn build_again(hub: &Hub, id: BuildId) -> Result<BuildId, Error> {
+    let again = BuildId::generate();
+    let mut tx = hub.db.begin().await?;
+    if !builds::copy(&mut tx, id, again).await? {
+        return Err(Error::Conflict(format!(
+            "build {id} has not ended yet; cancel it, or wait for it"
+        )));
+    }
+    tx.commit().await?;
+    Ok(again)
+}
+
 /// Processes a delivery again that has ended.
 pub async fn replay_delivery(hub: &Hub, id: DeliveryId) -> Result<(), Error> {
     if deliveries::replay(&hub.db, id).await? {

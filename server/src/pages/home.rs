@@ -8,7 +8,7 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::{Layout, format};
-use crate::db::views::{self, CollectionRow};
+use crate::db::views::{self, CollectionRow, Window};
 use crate::error::Error;
 use crate::rights::Visit;
 use crate::state::Hub;
@@ -39,7 +39,13 @@ async fn show(
 ) -> Result<HomePage, Error> {
     Ok(HomePage {
         layout: Layout::new(&visit, "home"),
-        collections: views::collections(&hub.db, search.q.trim(), visit.caller.sight()).await?,
+        collections: views::collections(
+            &hub.db,
+            search.q.trim(),
+            visit.caller.sight(),
+            Window::ALL,
+        )
+        .await?,
         search: search.q,
     })
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod annotated;
+mod api;
 mod build;
 mod check;
 mod collection;
@@ -29,6 +30,7 @@ use axum::response::Response;
 
 pub(crate) use errors::show_errors;
 pub(crate) use login::LoginPage;
+pub(crate) use recipe::text as recipe_text;
 pub(crate) use redact::redacted;
 
 use crate::error::Error;
@@ -39,6 +41,7 @@ use crate::state::Hub;
 pub fn router() -> Router<Hub> {
     Router::new()
         .merge(home::router())
+        .merge(api::router())
         .merge(collection::router())
         .merge(build::router())
         .merge(image::router())

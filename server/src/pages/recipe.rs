@@ -25,7 +25,7 @@ pub(super) struct SourceLine {
 
 /// The lines of a build's definition, without the accounts in them; none when the repository is
 /// not at hand any more.
-pub(super) async fn text(hub: &Hub, build: &BuildRow) -> Result<Vec<String>, Error> {
+pub(crate) async fn text(hub: &Hub, build: &BuildRow) -> Result<Vec<String>, Error> {
     let repository = repository(hub, build);
     let blob = build.recipe_blob.clone();
     let text = tokio::task::spawn_blocking(move || read_blob(&repository, &blob))

@@ -2,6 +2,7 @@
 //! stands before all of them.
 
 mod caller;
+mod described;
 mod guard;
 pub(crate) mod link;
 mod refusal;
@@ -15,6 +16,9 @@ use cooperage_protocol::{CollectionId, Role, Scope, SessionId, TokenId, UserId, 
 
 use crate::db::views::Sight;
 
+#[cfg(test)]
+pub(crate) use described::calls;
+pub(crate) use described::{Needs, needs};
 pub(crate) use guard::{Visit, guard};
 pub(crate) use refusal::challenge;
 

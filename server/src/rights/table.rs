@@ -151,6 +151,7 @@ const MANAGE: Rule = on(Place::Path, Action::Manage);
 pub(super) const TABLE: &[Row] = &[
     // --- pages
     page(GET, "/", Rule::Lists),
+    page(GET, "/api", Rule::Everybody),
     page(GET, "/queue", Rule::Lists),
     page(GET, "/login", Rule::Everybody),
     page(POST, "/login", Rule::Everybody),
@@ -205,6 +206,7 @@ pub(super) const TABLE: &[Row] = &[
     // --- the command line
     api(GET, "/api/collections", Rule::Lists),
     api(POST, "/api/collections", Rule::Hub),
+    api(GET, "/api/collections/{owner}/{repository}", READ),
     api(PATCH, "/api/collections/{owner}/{repository}", MANAGE),
     api(DELETE, "/api/collections/{owner}/{repository}", MANAGE),
     api(
@@ -230,10 +232,33 @@ pub(super) const TABLE: &[Row] = &[
         MANAGE,
     ),
     api(POST, "/api/collections/{owner}/{repository}/links", READ),
+    api(GET, "/api/collections/{owner}/{repository}/checks", MANAGE),
+    api(POST, "/api/collections/{owner}/{repository}/secret", MANAGE),
+    api(GET, "/api/collections/{owner}/{repository}/images", READ),
+    api(
+        GET,
+        "/api/collections/{owner}/{repository}/images/{digest}",
+        READ,
+    ),
+    api(GET, "/api/collections/{owner}/{repository}/tags", READ),
+    api(
+        GET,
+        "/api/collections/{owner}/{repository}/tags/{tag}",
+        READ,
+    ),
+    api(
+        GET,
+        "/api/collections/{owner}/{repository}/deliveries",
+        READ,
+    ),
     api(GET, "/api/builds", Rule::Lists),
     api(GET, "/api/builds/{id}", on(Place::Build, Read)),
     api(POST, "/api/builds/{id}/cancel", on(Place::Build, Build)),
     api(GET, "/api/builds/{id}/log", on(Place::Build, Read)),
+    api(GET, "/api/builds/{id}/phases", on(Place::Build, Read)),
+    api(GET, "/api/builds/{id}/recipe", on(Place::Build, Read)),
+    api(POST, "/api/builds/{id}/rebuild", on(Place::Build, Build)),
+    api(GET, "/api/openapi.json", Rule::Everybody),
     api(GET, "/api/account", Rule::Known),
     api(GET, "/api/tokens", Rule::Account),
     api(POST, "/api/tokens", Rule::Account),

@@ -126,7 +126,11 @@ async fn lists_show_what_may_be_read(db: PgPool) {
                 .unwrap();
             let may_read = may(&caller, Action::Read, &collection);
             let sight: Sight = caller.sight();
-            let listed = views::collections(db, "", sight).await.unwrap().len() == 1;
+            let listed = views::collections(db, "", sight, views::Window::ALL)
+                .await
+                .unwrap()
+                .len()
+                == 1;
             let built = views::builds(db, views::Builds::All, sight, 9)
                 .await
                 .unwrap()

@@ -1,71 +1,79 @@
-//! The calls of the command line; `cooperage_protocol::admin` lists them.
+//! The calls about collections and workers.
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use cooperage_protocol::DeliveryId;
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Clean, Cleaned, Collection,
-    CollectionChange, Credential, NewCheck, NewCollection, NewCredential, NewWorker, StoreUsage,
-    Worker,
+    AddedCollection, AddedWorker, Clean, Cleaned, Collection, CollectionChange, NewCollection,
+    NewWorker, Problem, StoreUsage, Worker,
 };
-use cooperage_protocol::{BuildId, CheckId, CollectionName, DeliveryId, RegistryCheck};
 use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::{download, events};
-use crate::db::views::{self, Builds};
+use super::api::{Body, InCollection};
+use super::paging::{Listed, Paging};
+use crate::db::views;
 use crate::error::Error;
 use crate::rights::Visit;
 use crate::state::Hub;
 
-const MOST_BUILDS: i64 = 1000;
-
-/// The routes of the command line.
-pub(super) fn router() -> Router<Hub> {
-    Router::new()
-        .route(
-            "/api/collections",
-            get(list_collections).post(add_collection),
-        )
-        .route(
-            "/api/collections/{owner}/{repository}",
-            delete(remove_collection).patch(change_collection),
-        )
-        .route(
-            "/api/collections/{owner}/{repository}/credentials",
-            get(list_credentials).post(put_credential),
-        )
-        .route(
-            "/api/collections/{owner}/{repository}/credentials/{registry}",
-            delete(remove_credential),
-        )
-        .route(
-            "/api/collections/{owner}/{repository}/checks",
-            post(ask_check),
-        )
-        .route(
-            "/api/collections/{owner}/{repository}/checks/{id}",
-            get(show_check),
-        )
-        .route("/api/collections/{owner}/{repository}/builds", post(build))
-        .route("/api/builds", get(list_builds))
-        .route("/api/builds/{id}", get(show_build))
-        .route("/api/builds/{id}/cancel", post(cancel_build))
-        .route("/api/builds/{id}/log", get(show_log))
-        .route("/api/workers", get(list_workers).post(add_worker))
-        .route("/api/deliveries/{id}/replay", post(replay_delivery))
-        .route("/api/store", get(show_store))
-        .route("/api/store/clean", post(clean_store))
+/// The routes of collections and workers.
+pub(super) fn router() -> OpenApiRouter<Hub> {
+    OpenApiRouter::new()
+        .routes(routes!(list_collections, add_collection))
+        .routes(routes!(
+            show_collection,
+            change_collection,
+            remove_collection
+        ))
+        .routes(routes!(renew_secret))
+        .routes(routes!(list_workers, add_worker))
+        .routes(routes!(replay_delivery))
+        .routes(routes!(show_store))
+        .routes(routes!(clean_store))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct CollectionsQuery {
+    /// Only collections whose names contain this.
+    #[serde(default)]
+    #[param(required = false)]
+    search: String,
+}
+
+/// Lists collections, those with the newest images first.
+#[utoipa::path(
+    get,
+    path = "/api/collections",
+    tag = "collections",
+    params(CollectionsQuery, Paging),
+    responses(Listed<Collection>),
+)]
 async fn list_collections(
     visit: Visit,
     State(hub): State<Hub>,
-) -> Result<Json<Vec<Collection>>, Error> {
-    let rows = views::collections(&hub.db, "", visit.caller.sight()).await?;
-    Ok(Json(rows.into_iter().filter_map(Option::from).collect()))
+    Query(query): Query<CollectionsQuery>,
+    paging: Paging,
+) -> Result<Listed<Collection>, Error> {
+    let search = query.search.trim();
+    let rows = views::collections(&hub.db, search, visit.caller.sight(), paging.window()).await?;
+    Ok(paging.list(rows.into_iter().filter_map(Option::from).collect()))
 }
 
+/// Connects a git repository.
+///
+/// The answer has what to enter at the forge; its secret is shown once.
+#[utoipa::path(
+    post,
+    path = "/api/collections",
+    tag = "collections",
+    request_body = NewCollection,
+    responses((status = 201, body = AddedCollection), (status = 409, body = Problem, description = "the name is taken"), (status = 422, body = Problem, description = "the name or the clone URL cannot be used")),
+)]
 async fn add_collection(
     State(hub): State<Hub>,
     Body(new): Body<NewCollection>,
@@ -74,147 +82,97 @@ async fn add_collection(
     Ok((StatusCode::CREATED, Json(added)))
 }
 
-async fn change_collection(
+/// Shows a collection.
+#[utoipa::path(
+    get,
+    path = "/api/collections/{owner}/{repository}",
+    tag = "collections",
+    params(InCollection),
+    responses((status = 200, body = Collection)),
+)]
+async fn show_collection(
     State(hub): State<Hub>,
-    Path((owner, repository)): Path<(String, String)>,
-    Body(change): Body<CollectionChange>,
+    Path(of): Path<InCollection>,
 ) -> Result<Json<Collection>, Error> {
-    let name = download::parse_collection(&owner, &repository)?;
-    crate::change_collection(&hub, &name, &change).await?;
-    let row = views::collection(&hub.db, &name).await?;
-    let changed = row.and_then(Option::from);
-    changed
+    let name = of.name()?;
+    let found = views::collection(&hub.db, &name).await?;
+    let found = found.and_then(Option::from);
+    found
         .map(Json)
         .ok_or_else(|| Error::NotFound(format!("there is no collection {name}")))
 }
 
+/// Changes settings of a collection; what is absent stays as it is.
+#[utoipa::path(
+    patch,
+    path = "/api/collections/{owner}/{repository}",
+    tag = "collections",
+    params(InCollection),
+    request_body = CollectionChange,
+    responses((status = 200, body = Collection)),
+)]
+async fn change_collection(
+    State(hub): State<Hub>,
+    Path(of): Path<InCollection>,
+    Body(change): Body<CollectionChange>,
+) -> Result<Json<Collection>, Error> {
+    crate::change_collection(&hub, &of.name()?, &change).await?;
+    show_collection(State(hub), Path(of)).await
+}
+
+/// Disconnects a repository: its builds, images and tags are deleted.
+#[utoipa::path(
+    delete,
+    path = "/api/collections/{owner}/{repository}",
+    tag = "collections",
+    params(InCollection),
+    responses((status = 204)),
+)]
 async fn remove_collection(
     State(hub): State<Hub>,
-    Path((owner, repository)): Path<(String, String)>,
+    Path(of): Path<InCollection>,
 ) -> Result<StatusCode, Error> {
-    let name = download::parse_collection(&owner, &repository)?;
+    let name = of.name()?;
     crate::remove_collection(&hub, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_credentials(
+/// Makes another secret for the webhook, which is shown once.
+///
+/// What is signed with the one before is refused from then on.
+#[utoipa::path(
+    post,
+    path = "/api/collections/{owner}/{repository}/secret",
+    tag = "collections",
+    params(InCollection),
+    responses((status = 200, body = AddedCollection)),
+)]
+async fn renew_secret(
     State(hub): State<Hub>,
-    Path((owner, repository)): Path<(String, String)>,
-) -> Result<Json<Vec<Credential>>, Error> {
-    let name = download::parse_collection(&owner, &repository)?;
-    Ok(Json(crate::credentials(&hub, &name).await?))
+    Path(of): Path<InCollection>,
+) -> Result<Json<AddedCollection>, Error> {
+    Ok(Json(crate::collections::renew(&hub, &of.name()?).await?))
 }
 
-async fn put_credential(
-    State(hub): State<Hub>,
-    Path((owner, repository)): Path<(String, String)>,
-    Body(new): Body<NewCredential>,
-) -> Result<StatusCode, Error> {
-    let name = download::parse_collection(&owner, &repository)?;
-    crate::put_credential(&hub, &name, &new).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn remove_credential(
-    State(hub): State<Hub>,
-    Path((owner, repository, registry)): Path<(String, String, String)>,
-) -> Result<StatusCode, Error> {
-    let name = download::parse_collection(&owner, &repository)?;
-    crate::remove_credential(&hub, &name, &registry).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn ask_check(
-    State(hub): State<Hub>,
-    Path((owner, repository)): Path<(String, String)>,
-    Body(new): Body<NewCheck>,
-) -> Result<(StatusCode, Json<RegistryCheck>), Error> {
-    let name = download::parse_collection(&owner, &repository)?;
-    let check = crate::ask_check(&hub, &name, &new.uri).await?;
-    Ok((StatusCode::ACCEPTED, Json(check)))
-}
-
-async fn show_check(
-    State(hub): State<Hub>,
-    Path((owner, repository, id)): Path<(String, String, CheckId)>,
-) -> Result<Json<RegistryCheck>, Error> {
-    let name = download::parse_collection(&owner, &repository)?;
-    Ok(Json(crate::find_check(&hub, &name, id).await?))
-}
-
-async fn build(
-    State(hub): State<Hub>,
-    Path((owner, repository)): Path<(String, String)>,
-    body: axum::body::Bytes,
-) -> Result<(StatusCode, Json<Vec<Build>>), Error> {
-    let name = download::parse_collection(&owner, &repository)?;
-    let wish: BuildOnDemand = if body.is_empty() {
-        BuildOnDemand::default()
-    } else {
-        parse_json(&body)?
-    };
-    let mut builds = Vec::new();
-    for id in crate::build_on_demand(&hub, &name, wish.reference.as_deref()).await? {
-        builds.push(find_build(&hub, id).await?);
-    }
-    Ok((StatusCode::ACCEPTED, Json(builds)))
-}
-
-#[derive(Deserialize)]
-struct BuildsQuery {
-    collection: Option<CollectionName>,
-    limit: Option<i64>,
-}
-
-async fn list_builds(
-    visit: Visit,
-    State(hub): State<Hub>,
-    Query(query): Query<BuildsQuery>,
-) -> Result<Json<Vec<Build>>, Error> {
-    let which = query.collection.as_ref().map_or(Builds::All, Builds::Of);
-    let limit = query.limit.unwrap_or(50).clamp(1, MOST_BUILDS);
-    let rows = views::builds(&hub.db, which, visit.caller.sight(), limit).await?;
-    let builds = rows
-        .into_iter()
-        .map(Build::try_from)
-        .collect::<Result<_, _>>()?;
-    Ok(Json(builds))
-}
-
-async fn show_build(State(hub): State<Hub>, Path(id): Path<BuildId>) -> Result<Json<Build>, Error> {
-    Ok(Json(find_build(&hub, id).await?))
-}
-
-async fn cancel_build(
-    State(hub): State<Hub>,
-    Path(id): Path<BuildId>,
-) -> Result<(StatusCode, Json<Build>), Error> {
-    crate::cancel_build(&hub, id).await?;
-    Ok((StatusCode::ACCEPTED, Json(find_build(&hub, id).await?)))
-}
-
-async fn find_build(hub: &Hub, id: BuildId) -> Result<Build, Error> {
-    Ok(events::find_build(hub, id).await?.try_into()?)
-}
-
-#[derive(Deserialize)]
-struct LogQuery {
-    #[serde(default)]
-    offset: u64,
-}
-
-async fn show_log(
-    State(hub): State<Hub>,
-    Path(id): Path<BuildId>,
-    Query(query): Query<LogQuery>,
-) -> Result<axum::response::Response, Error> {
-    events::plain_log(&hub, id, query.offset).await
-}
-
+/// Lists the workers, those that called last first.
+#[utoipa::path(
+    get,
+    path = "/api/workers",
+    tag = "workers",
+    responses((status = 200, body = Vec<Worker>)),
+)]
 async fn list_workers(visit: Visit, State(hub): State<Hub>) -> Result<Json<Vec<Worker>>, Error> {
     Ok(Json(views::workers(&hub.db, visit.caller.sight()).await?))
 }
 
+/// Registers a worker; its token is shown once.
+#[utoipa::path(
+    post,
+    path = "/api/workers",
+    tag = "workers",
+    request_body = NewWorker,
+    responses((status = 201, body = AddedWorker), (status = 409, body = Problem, description = "the name is taken"), (status = 422, body = Problem, description = "the name cannot be used")),
+)]
 async fn add_worker(
     State(hub): State<Hub>,
     Body(new): Body<NewWorker>,
@@ -229,6 +187,14 @@ async fn add_worker(
     ))
 }
 
+/// Processes a delivery again that has ended.
+#[utoipa::path(
+    post,
+    path = "/api/deliveries/{id}/replay",
+    tag = "deliveries",
+    params(("id" = DeliveryId, Path, description = "The delivery.")),
+    responses((status = 202), (status = 409, body = Problem, description = "the delivery has not ended, or was not signed")),
+)]
 async fn replay_delivery(
     State(hub): State<Hub>,
     Path(id): Path<DeliveryId>,
@@ -237,31 +203,28 @@ async fn replay_delivery(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Tells what the images take on the hub's disk.
+#[utoipa::path(
+    get,
+    path = "/api/store",
+    tag = "store",
+    responses((status = 200, body = StoreUsage)),
+)]
 async fn show_store(State(hub): State<Hub>) -> Result<Json<StoreUsage>, Error> {
     Ok(Json(crate::store_usage(&hub).await?))
 }
 
+/// Removes objects that nothing needs.
+#[utoipa::path(
+    post,
+    path = "/api/store/clean",
+    tag = "store",
+    request_body = Clean,
+    responses((status = 200, body = Cleaned)),
+)]
 async fn clean_store(
     State(hub): State<Hub>,
     Body(clean): Body<Clean>,
 ) -> Result<Json<Cleaned>, Error> {
     Ok(Json(crate::clean_store(&hub, &clean).await?))
-}
-
-/// A JSON body whose errors are problems like all others.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<T: serde::de::DeserializeOwned> axum::extract::FromRequest<Hub> for Body<T> {
-    type Rejection = Error;
-
-    async fn from_request(request: axum::extract::Request, hub: &Hub) -> Result<Self, Error> {
-        let bytes = axum::body::Bytes::from_request(request, hub)
-            .await
-            .map_err(|error| Error::TooLarge(error.body_text()))?;
-        parse_json(&bytes).map(Self)
-    }
-}
-
-fn parse_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(bytes).map_err(|error| Error::BadRequest(error.to_string()))
 }

@@ -146,7 +146,13 @@ async fn search(
         let message = format!("search for a word of at least {SHORTEST} characters");
         return Err(Error::BadRequest(message).into());
     }
-    let collections = views::collections(&hub.db, &search.value, visit.caller.sight()).await;
+    let collections = views::collections(
+        &hub.db,
+        &search.value,
+        visit.caller.sight(),
+        views::Window::ALL,
+    )
+    .await;
     let collections = collections.map_err(Error::from)?;
     let wanted: Option<Vec<_>> = search
         .arch

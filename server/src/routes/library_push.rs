@@ -70,7 +70,7 @@ async fn entity(
     Path(owner): Path<String>,
 ) -> Result<Json<Value>, LibraryError> {
     let prefix = format!("{}/", owner.to_lowercase());
-    let seen = views::collections(&hub.db, &prefix, visit.caller.sight()).await;
+    let seen = views::collections(&hub.db, &prefix, visit.caller.sight(), views::Window::ALL).await;
     let seen = seen.map_err(Error::from)?;
     let is_there = seen
         .iter()

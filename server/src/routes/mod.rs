@@ -2,15 +2,21 @@
 
 mod accounts;
 mod admin;
+pub(crate) mod api;
+mod builds;
 mod conditional;
+pub(crate) mod described;
 mod download;
 mod events;
 mod health;
+mod images;
 mod library;
 mod library_push;
 mod login;
 mod oci;
 mod oci_push;
+mod paging;
+mod registries;
 mod shub;
 mod static_files;
 pub mod webhooks;
@@ -32,8 +38,7 @@ use crate::state::Hub;
 /// All routes.
 pub fn router(hub: Hub) -> Router {
     Router::new()
-        .merge(accounts::router())
-        .merge(admin::router())
+        .merge(api::router())
         .merge(download::router())
         .merge(events::router())
         .merge(health::router())

@@ -241,7 +241,8 @@ async fn catalog(
     visit: Visit,
     Query(page): Query<Page>,
 ) -> Result<Response, RegistryError> {
-    let collections = views::collections(&hub.db, "", visit.caller.sight()).await?;
+    let collections =
+        views::collections(&hub.db, "", visit.caller.sight(), views::Window::ALL).await?;
     let names = collections.into_iter().map(|it| it.name.to_lowercase());
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();

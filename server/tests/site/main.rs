@@ -7,6 +7,7 @@
 
 mod accounts;
 mod admin;
+mod api;
 mod credentials;
 mod diagnostics;
 mod events;

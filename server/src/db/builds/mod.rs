@@ -85,6 +85,29 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
     Ok(queued)
 }
 
+/// Queues what a build that has ended was to build once more; `false` when it has not.
+pub(crate) async fn copy(db: &mut PgConnection, from: BuildId, to: BuildId) -> sqlx::Result<bool> {
+    let queued = sqlx::query!(
+        "INSERT INTO builds (id, collection_id, recipe, recipe_blob, commit_sha, commit_time,
+                             git_ref, tag, aliases, tag_note)
+         SELECT $2, collection_id, recipe, recipe_blob, commit_sha, commit_time,
+                git_ref, tag, aliases, tag_note
+         FROM builds
+         WHERE id = $1 AND state IN ('succeeded', 'failed', 'cancelled')",
+        from.0,
+        to.0,
+    )
+    .execute(&mut *db)
+    .await?
+    .rows_affected()
+        == 1;
+    if queued {
+        notify_state(&mut *db, to).await?;
+        wake_queue(db).await?;
+    }
+    Ok(queued)
+}
+
 /// Wakes the workers that wait for something to do.
 pub(crate) async fn wake_queue(db: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT pg_notify('build_queued', '')::text AS notified")

@@ -6,7 +6,7 @@ use cooperage_protocol::{BuildId, BuildState, CollectionId, CollectionName, Diag
 use sqlx::PgPool;
 use sqlx::types::Json;
 
-use super::Sight;
+use super::{Sight, Window};
 
 /// Which builds are meant.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,8 @@ pub enum Builds<'a> {
     One(BuildId),
     /// Those of a collection.
     Of(&'a CollectionName),
+    /// Those of a collection in a state.
+    OfIn(&'a CollectionName, BuildState),
     /// Those in a state.
     In(BuildState),
     /// All of them.
@@ -73,10 +75,12 @@ pub async fn builds(
     db: &PgPool,
     which: Builds<'_>,
     sight: Sight,
-    limit: i64,
+    window: impl Into<Window>,
 ) -> sqlx::Result<Vec<BuildRow>> {
+    let window = window.into();
     let (id, collection, state) = match which {
         Builds::One(id) => (Some(id.0), None, None),
+        Builds::OfIn(name, state) => (None, Some(name.to_string()), Some(state.as_str())),
         Builds::Of(name) => (None, Some(name.to_string()), None),
         Builds::In(state) => (None, None, Some(state.as_str())),
         Builds::All => (None, None, None),
@@ -100,13 +104,14 @@ pub async fn builds(
             AND ($3::text IS NULL OR builds.state = $3::text::build_state)
             AND is_seen(collections.id, visibility, $5, $6)
         ORDER BY queued_at DESC, builds.id DESC
-        LIMIT $4"#,
+        LIMIT $4 OFFSET $7"#,
         id,
         collection,
         state,
-        limit,
+        window.limit,
         sight.person(),
         sight.everything,
+        window.offset,
     )
     .fetch_all(db)
     .await
@@ -114,7 +119,7 @@ pub async fn builds(
 
 /// One build.
 pub async fn build(db: &PgPool, id: BuildId) -> sqlx::Result<Option<BuildRow>> {
-    Ok(builds(db, Builds::One(id), Sight::EVERYTHING, 1)
+    Ok(builds(db, Builds::One(id), Sight::EVERYTHING, Window::ALL)
         .await?
         .pop())
 }

@@ -6,7 +6,7 @@ use cooperage_protocol::{BuildState, CollectionId, CollectionName};
 use sqlx::PgPool;
 use sqlx::types::Json;
 
-use super::Sight;
+use super::{Sight, Window};
 
 /// A collection and what its page says of it.
 #[derive(Debug)]
@@ -69,25 +69,36 @@ pub async fn collections(
     db: &PgPool,
     text: &str,
     sight: Sight,
+    window: Window,
 ) -> sqlx::Result<Vec<CollectionRow>> {
-    select_collections(db, Some(text), None, sight).await
+    select_collections(db, Named::Containing(text), sight, window).await
 }
 
 /// The collection of this name, whatever its capitals.
 pub async fn collection(db: &PgPool, name: &CollectionName) -> sqlx::Result<Option<CollectionRow>> {
     Ok(
-        select_collections(db, None, Some(&name.to_string()), Sight::EVERYTHING)
+        select_collections(db, Named::Exactly(name), Sight::EVERYTHING, Window::ALL)
             .await?
             .pop(),
     )
 }
 
+/// Which names are looked for.
+enum Named<'a> {
+    Containing(&'a str),
+    Exactly(&'a CollectionName),
+}
+
 async fn select_collections(
     db: &PgPool,
-    text: Option<&str>,
-    name: Option<&str>,
+    named: Named<'_>,
     sight: Sight,
+    window: Window,
 ) -> sqlx::Result<Vec<CollectionRow>> {
+    let (text, name) = match named {
+        Named::Containing(text) => (Some(text), None),
+        Named::Exactly(name) => (None, Some(name.to_string())),
+    };
     sqlx::query_as!(
         CollectionRow,
         r#"SELECT collections.id, collections.name, clone_url, forge, mode, visibility,
@@ -113,11 +124,14 @@ async fn select_collections(
         WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
             AND ($2::text IS NULL OR lower(name) = lower($2))
             AND is_seen(collections.id, visibility, $3, $4)
-        ORDER BY updated_at DESC NULLS LAST, lower(name)"#,
+        ORDER BY updated_at DESC NULLS LAST, lower(name)
+        LIMIT $5 OFFSET $6"#,
         text,
         name,
         sight.person(),
         sight.everything,
+        window.limit,
+        window.offset,
     )
     .fetch_all(db)
     .await

@@ -7,6 +7,8 @@ use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::Window;
+
 /// Which images of a collection are meant: all of those that match every given field.
 #[derive(Debug, Clone, Default)]
 pub struct ImageFilter {
@@ -80,8 +82,9 @@ pub async fn images(
     db: &PgPool,
     collection: &CollectionName,
     filter: &ImageFilter,
-    limit: i64,
+    window: impl Into<Window>,
 ) -> sqlx::Result<Vec<ImageRow>> {
+    let window = window.into();
     sqlx::query_as!(
         ImageRow,
         r#"SELECT collections.name AS collection, digest, md5, size_bytes,
@@ -123,15 +126,16 @@ pub async fn images(
             ))
             AND ($8::text IS NULL OR COALESCE(facts ->> 'architecture', '') IN ('', $8))
         ORDER BY images.created_at DESC, images.id DESC
-        LIMIT $7"#,
+        LIMIT $7 OFFSET $9"#,
         collection.to_string(),
         filter.sha256,
         filter.md5,
         filter.commit,
         filter.built_for.as_ref().map(Tag::as_str),
         filter.tag.as_ref().map(Tag::as_str),
-        limit,
+        window.limit,
         filter.architecture,
+        window.offset,
     )
     .fetch_all(db)
     .await

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sqlx::PgPool;
 use sqlx::types::Json;
 
-use super::Sight;
+use super::{Sight, Window};
 
 /// A webhook delivery in a list.
 #[derive(Debug)]
@@ -47,8 +47,9 @@ pub struct DeliveredBuild {
 pub async fn deliveries(
     db: &PgPool,
     collection: &CollectionName,
-    limit: i64,
+    window: impl Into<Window>,
 ) -> sqlx::Result<Vec<DeliveryRow>> {
+    let window = window.into();
     sqlx::query_as!(
         DeliveryRow,
         r#"SELECT deliveries.id, forge_id, event, state::text AS "state!", verdict, reason,
@@ -67,10 +68,11 @@ pub async fn deliveries(
         FROM deliveries
         JOIN collections ON collections.id = deliveries.collection_id
         WHERE lower(collections.name) = lower($1)
-        ORDER BY received_at DESC
-        LIMIT $2"#,
+        ORDER BY received_at DESC, deliveries.id DESC
+        LIMIT $2 OFFSET $3"#,
         collection.to_string(),
-        limit,
+        window.limit,
+        window.offset,
     )
     .fetch_all(db)
     .await
