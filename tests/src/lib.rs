@@ -7,6 +7,7 @@
 pub mod apptainer;
 pub mod bench;
 pub mod browser;
+pub mod client;
 pub mod conformance;
 pub mod http;
 pub mod hub;
@@ -18,6 +19,7 @@ pub mod sif;
 pub mod wait;
 
 pub use browser::Browser;
+pub use client::{Account, Client};
 pub use hub::{Hub, Options};
 pub use repository::{Forge, Repository};
 pub use settings::Settings;

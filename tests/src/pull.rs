@@ -1,6 +1,6 @@
 //! Fetching images as clients do that are not Apptainer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cooperage_protocol::Digest;
@@ -55,4 +55,10 @@ pub fn download(hub: &Hub, reference: &str, expected: Digest) -> anyhow::Result<
 pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     format!("sha256:{}", hex::encode(sha2::Sha256::digest(bytes)))
+}
+
+/// The digest of a file, written the same way.
+pub fn digest_of(file: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    Ok(sha256(&bytes))
 }
