@@ -9,6 +9,7 @@
 //! A program that uses this crate calls [`sandbox::enter_if_asked`] first thing in `main`, before
 //! any thread exists: work inside a user namespace is done by the same program, executed again.
 
+mod apart;
 pub mod base;
 pub mod cache;
 mod cancellable;

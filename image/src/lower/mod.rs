@@ -20,6 +20,7 @@ pub(crate) use self::entry::{Partial, remove};
 pub(crate) use self::key::{Key, KeyOf};
 
 use self::about::About;
+use crate::apart::keep_apart;
 use crate::engine::Cancel;
 use crate::error::Error;
 use crate::layer::Ledger;
@@ -191,6 +192,7 @@ impl Store<'_> {
         // Programs in there are run as the user they belong to by nobody but builds.
         let closed = fs::set_permissions(&folder, Permissions::from_mode(0o700));
         closed.map_err(Error::io("changing the mode of", &folder))?;
+        keep_apart(&folder);
         entry::sweep(&folder, self.namespace)?;
         Ok(folder)
     }

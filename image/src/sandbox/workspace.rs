@@ -9,6 +9,7 @@ use nix::unistd::Uid;
 
 use super::channel::{Seat, Start};
 use super::{Namespace, Root, Streams, mounts};
+use crate::apart::keep_apart;
 use crate::error::Error;
 use crate::inside::{Reply, Task};
 
@@ -29,6 +30,7 @@ impl Workspace {
     /// Makes an empty folder of a build below `scratch`.
     pub fn create(scratch: &Path, namespace: &Namespace) -> Result<Self, Error> {
         own_folder(scratch).map_err(Error::io("using", scratch))?;
+        keep_apart(scratch);
         let _no_sweep = lock_scratch(scratch)?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(scratch);
         let path = folder
