@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AccountName, Role, Scope, SessionId, TokenId};
+use crate::{AccountName, IdentityId, Role, Scope, SessionId, TokenId};
 
 /// The account that calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -71,6 +71,23 @@ pub struct Session {
     pub last_used_at: DateTime<Utc>,
     /// Whether it is the one that asks.
     pub is_this: bool,
+}
+
+/// An account elsewhere that one signs in with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Identity {
+    /// Its id.
+    pub id: IdentityId,
+    /// What its provider is called here.
+    pub provider: String,
+    /// Who vouches.
+    pub issuer: String,
+    /// What one was called there when it was last used.
+    pub name: String,
+    /// When it was linked.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used.
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 /// Makes an account, without a password until its invitation is taken.

@@ -70,6 +70,10 @@ id!(
     DeliveryId
 );
 id!(
+    /// One way to sign in to an account with a provider.
+    IdentityId
+);
+id!(
     /// One published image.
     ImageId
 );

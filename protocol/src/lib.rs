@@ -23,8 +23,8 @@ pub use build::{BuildState, Failure, FailureKind};
 pub use check::RegistryCheck;
 pub use digest::Digest;
 pub use ids::{
-    BuildId, CheckId, CollectionId, DeliveryId, ImageId, PushId, SessionId, TeamId, TokenId,
-    UserId, WorkerId,
+    BuildId, CheckId, CollectionId, DeliveryId, IdentityId, ImageId, PushId, SessionId, TeamId,
+    TokenId, UserId, WorkerId,
 };
 pub use names::{AccountName, CollectionName, Tag};
 pub use password::Password;

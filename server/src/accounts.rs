@@ -58,18 +58,21 @@ pub(crate) async fn take_invitation(
     let hash = passwords::hash(password).await?;
     let mut tx = hub.db.begin().await?;
     let user = invitations::take(&mut tx, &auth::hash_token(code.trim())).await?;
-    let user = user.ok_or_else(|| {
-        Error::Unprocessable(
-            "this link was used, has expired, or was replaced by another; ask an administrator \
-             for a new one"
-                .to_owned(),
-        )
-    })?;
+    let user = user.ok_or_else(no_invitation)?;
     users::set_password(&mut tx, user, &hash).await?;
     tx.commit().await?;
     sessions::delete_others(&hub.db, user, None).await?;
     tracing::info!(user.id = %user, "an account has a new password");
     Ok(user)
+}
+
+/// Why a code invites nobody.
+pub(crate) fn no_invitation() -> Error {
+    Error::Unprocessable(
+        "this link was used, has expired, or was replaced by another; ask an administrator for a \
+         new one"
+            .to_owned(),
+    )
 }
 
 /// Changes an account; one that is disabled is shut out at once.
@@ -93,7 +96,8 @@ pub(crate) async fn change_user(
     Ok(())
 }
 
-/// Changes the caller's own password, and ends all their other sessions.
+/// Changes the caller's own password, and ends all their other sessions. Who signs in with a
+/// provider and has none may set one.
 pub(crate) async fn change_password(
     hub: &Hub,
     person: &Person,
@@ -102,7 +106,8 @@ pub(crate) async fn change_password(
 ) -> Result<(), Error> {
     passwords::check(&new)?;
     let stored = users::password_hash(&hub.db, person.id).await?;
-    if !passwords::verify(stored, old).await? {
+    let is_first = stored.is_none() && this_session(person).is_some();
+    if !is_first && !passwords::verify(stored, old).await? {
         return Err(Error::Unprocessable("the present password is wrong".into()));
     }
     let hash = passwords::hash(new).await?;

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use url::Url;
 
+use crate::sign_in;
+pub use crate::sign_in::settings::{
+    Kind, LoginSettings, Newcomers, ProviderSettings, SecretBy, SecretSource,
+};
+
 /// Settings of the hub. Every field is a key of the settings file of the same name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +46,9 @@ pub struct Config {
     /// What people may push.
     #[serde(default)]
     pub push: PushLimits,
+    /// How people log in, beside their passwords.
+    #[serde(default)]
+    pub login: LoginSettings,
 }
 
 /// What a build may use; sent to the worker with it.
@@ -178,6 +186,10 @@ impl Config {
     /// Checks what types cannot say.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_addresses()?;
+        if let Some(id) = sign_in::settings::find_twice(&self.login.providers) {
+            let problem = format!("two providers have the id {id:?}");
+            return Err(invalid("login.providers", problem));
+        }
         let numbers = [
             ("lease_seconds", u64::from(self.lease_seconds), 10..=3600),
             ("attempts", u64::from(self.attempts), 1..=100),

@@ -32,6 +32,7 @@ pub mod routes;
 pub mod scan;
 mod serve;
 mod sif;
+mod sign_in;
 pub mod state;
 pub mod store;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db::deliveries;
 use crate::state::Hub;
 use crate::store::Store;
-use crate::{MIGRATOR, auth, collector, credentials, process, queue, routes};
+use crate::{MIGRATOR, auth, collector, credentials, process, queue, routes, sign_in};
 
 /// How long open requests may take to end when the hub does.
 const GRACE: Duration = Duration::from_secs(5);
@@ -37,6 +37,7 @@ pub async fn serve(
 
 async fn start(config: Config) -> anyhow::Result<Hub> {
     config.check()?;
+    sign_in::check_secrets(&config)?;
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("data folder {} cannot be made", config.data.display()))?;
     let store = Store::open(&config.objects()).context("the store cannot be opened")?;

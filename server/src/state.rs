@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 
 use crate::config::Config;
+use crate::sign_in::Providers;
 use crate::store::Store;
 
 /// The hub: its settings, its database and its store. Cheap to clone.
@@ -17,6 +18,8 @@ pub struct Hub {
     pub db: PgPool,
     /// The objects of images.
     pub store: Store,
+    /// Whom people sign in with, and what was last heard of them.
+    pub(crate) providers: Arc<Providers>,
     /// What waits for Postgres to say that something happened.
     pub wakeups: Arc<Wakeups>,
 }
@@ -34,6 +37,7 @@ impl Hub {
     /// A hub of these parts.
     pub fn new(config: Config, db: PgPool, store: Store) -> Self {
         Self {
+            providers: Arc::new(Providers::of(&config)),
             config: Arc::new(config),
             db,
             store,

@@ -64,13 +64,39 @@ impl Browser {
 
     /// Clicks the first link whose text contains `text`.
     pub fn follow(&self, text: &str) -> anyhow::Result<()> {
-        let by = json!({ "using": "partial link text", "value": text });
-        let found = self
-            .post("element", &by)
+        let element = self
+            .find("partial link text", text)
             .with_context(|| format!("no link {text:?}"))?;
-        let element = found[ELEMENT].as_str().context("an element has an id")?;
         self.post(&format!("element/{element}/click"), &json!({}))
             .map(drop)
+    }
+
+    /// Presses the first button whose text contains `text`.
+    pub fn press(&self, text: &str) -> anyhow::Result<()> {
+        let xpath = format!("//button[contains(., \"{text}\")]");
+        let element = self
+            .find("xpath", &xpath)
+            .with_context(|| format!("no button {text:?}"))?;
+        self.post(&format!("element/{element}/click"), &json!({}))
+            .map(drop)
+    }
+
+    /// Types into the field of a form that has this name.
+    pub fn fill(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let element = self
+            .find("css selector", &format!("[name={name}]:not([type=hidden])"))
+            .with_context(|| format!("no field {name:?}"))?;
+        self.post(
+            &format!("element/{element}/value"),
+            &json!({ "text": text }),
+        )
+        .map(drop)
+    }
+
+    /// The address of the page.
+    pub fn address(&self) -> anyhow::Result<String> {
+        let address = self.evaluate("return location.href")?;
+        Ok(address.as_str().unwrap_or_default().to_owned())
     }
 
     /// What a script returns.
@@ -82,6 +108,12 @@ impl Browser {
     pub fn text(&self) -> anyhow::Result<String> {
         let text = self.evaluate("return document.body.innerText")?;
         Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    fn find(&self, using: &str, value: &str) -> anyhow::Result<String> {
+        let found = self.post("element", &json!({ "using": using, "value": value }))?;
+        let element = found[ELEMENT].as_str().context("an element has an id")?;
+        Ok(element.to_owned())
     }
 
     fn post(&self, command: &str, body: &Value) -> anyhow::Result<Value> {

@@ -19,6 +19,8 @@ pub struct Settings {
     pub password_registry: String,
     /// Address of the registry that wants tokens.
     pub token_registry: String,
+    /// Folder of the npm package `oidc-provider`.
+    pub oidc_provider: PathBuf,
     /// Of the table of conformance, play only cases whose id contains this.
     pub only_case: Option<String>,
     /// Whether pages of the documentation that a story makes are written rather than compared.
@@ -35,6 +37,7 @@ impl Settings {
             registry: variable("COOPERAGE_TEST_REGISTRY")?,
             password_registry: variable("COOPERAGE_TEST_REGISTRY_BASIC")?,
             token_registry: variable("COOPERAGE_TEST_REGISTRY_TOKEN")?,
+            oidc_provider: variable("COOPERAGE_TEST_OIDC_PROVIDER")?.into(),
             only_case: variable("COOPERAGE_TEST_CASE").ok(),
             update_documents: variable("COOPERAGE_TEST_UPDATE").is_ok(),
         })

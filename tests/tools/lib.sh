@@ -130,6 +130,7 @@ prepare_world() {
     export COOPERAGE_BIN=$state/bin/cooperage
     "$root/tests/tools/apptainer" --install || return 1
     "$root/tests/tools/debian-tree" "$cache/debian-bookworm.tar" || return 1
+    install_oidc_provider || return 1
     "$root/tests/tools/base-images" "$state/registries" "$cache/debian-bookworm.tar" \
         >"$state/base-images.log" 2>&1 &
     registries=$!
@@ -138,6 +139,20 @@ prepare_world() {
     set -a
     . "$state/registries/registries.env"
     set +a
+}
+
+# The provider of OpenID Connect that stories sign in with. Node.js may be there from elsewhere, whose
+# packages conflict with those of Debian.
+install_oidc_provider() {
+    local version=8.8.1 folder
+    folder=$cache/oidc-provider-$version
+    command -v npm >/dev/null || install_packages nodejs npm
+    if [ ! -e "$folder/complete" ]; then
+        npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$folder" \
+            "oidc-provider@$version" || return 1
+        touch "$folder/complete"
+    fi
+    export COOPERAGE_TEST_OIDC_PROVIDER=$folder
 }
 
 # Stories share one machine of two cores and start everything themselves: one at a time.

@@ -2,7 +2,7 @@
 
 use cooperage_protocol::accounts::{NewUser, User, UserChange};
 use cooperage_protocol::{AccountName, UserId};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// Who is to be let in, and against what the password is checked.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub(crate) async fn put_admin(
 }
 
 /// Makes an account without a password; nothing when the name is taken.
-pub(crate) async fn insert(db: &PgPool, new: &NewUser) -> sqlx::Result<Option<UserId>> {
+pub(crate) async fn insert(db: impl PgExecutor<'_>, new: &NewUser) -> sqlx::Result<Option<UserId>> {
     let id = sqlx::query_scalar!(
         "INSERT INTO users (id, name, is_admin)
         VALUES ($1, $2, $3)

@@ -1,4 +1,4 @@
-//! One's own account: tokens for programs, where one is logged in, and the password.
+//! One's own account: tokens for programs, where one is logged in, and how one logs in.
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -7,17 +7,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use cooperage_protocol::accounts::{NewToken, Session, Token};
+use cooperage_protocol::accounts::{Identity, NewToken, Session, Token};
 use cooperage_protocol::{Password, Scope, SessionId, TokenId};
 use serde::Deserialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::login::{self, Button};
 use super::{Layout, format};
-use crate::accounts;
-use crate::db::tokens;
+use crate::db::{tokens, users};
 use crate::error::Error;
 use crate::rights::Visit;
 use crate::state::Hub;
+use crate::{accounts, sign_in};
 
 const PAGE: &str = "/auth/tokens";
 
@@ -42,20 +43,35 @@ struct AccountPage {
     name: String,
     tokens: Vec<Token>,
     sessions: Vec<Session>,
+    identities: Vec<Identity>,
+    providers: Vec<Button>,
+    has_password: bool,
     said: Said,
 }
 
 /// What the page answers to the form that was sent.
 #[derive(Default)]
-struct Said {
+pub(super) struct Said {
     /// A token, shown once.
     token: Option<String>,
     /// Why no token was made.
     token_refused: Option<String>,
+    /// Why an account stays linked.
+    identity_refused: Option<String>,
     /// Why the password stays.
     password_refused: Option<String>,
     /// Whether there is another password now.
     is_password_changed: bool,
+}
+
+impl Said {
+    /// Why an account stays linked.
+    pub(super) fn stays_linked(told: String) -> Self {
+        Self {
+            identity_refused: Some(told),
+            ..Self::default()
+        }
+    }
 }
 
 async fn show(visit: Visit, State(hub): State<Hub>) -> Result<AccountPage, Error> {
@@ -69,6 +85,9 @@ async fn page(hub: &Hub, visit: &Visit, said: Said) -> Result<AccountPage, Error
         name: person.name.clone(),
         tokens: tokens::list(&hub.db, person.id).await?,
         sessions: accounts::sessions_of(hub, person).await?,
+        identities: sign_in::list(hub, person).await?,
+        providers: login::buttons(hub),
+        has_password: users::password_hash(&hub.db, person.id).await?.is_some(),
         said,
     })
 }
@@ -139,8 +158,14 @@ async fn end_session(
 
 #[derive(Deserialize)]
 struct Change {
+    #[serde(default = "no_password")]
     old: Password,
     new: Password,
+}
+
+/// Who has none yet is not asked for it.
+fn no_password() -> Password {
+    Password::from(String::new())
 }
 
 async fn change_password(
@@ -168,7 +193,8 @@ async fn change_password(
     }
 }
 
-async fn refused(hub: &Hub, visit: &Visit, said: Said) -> Result<Response, Error> {
+/// The page, and why what was asked for was not done.
+pub(super) async fn refused(hub: &Hub, visit: &Visit, said: Said) -> Result<Response, Error> {
     let page = page(hub, visit, said).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }

@@ -10,10 +10,12 @@ use axum::{Form, Router};
 use cooperage_protocol::Password;
 use serde::Deserialize;
 
-use super::{Layout, format};
+use super::login::{self, Button};
+use super::{Layout, format, sign_in};
 use crate::error::Error;
 use crate::rights::Visit;
 use crate::routes::{At, keep_session};
+use crate::sign_in::Purpose;
 use crate::state::Hub;
 use crate::{accounts, auth};
 
@@ -28,10 +30,12 @@ struct InvitationPage {
     layout: Layout,
     refusal: Option<String>,
     code: String,
+    providers: Vec<Button>,
 }
 
-async fn show(visit: Visit) -> InvitationPage {
+async fn show(visit: Visit, State(hub): State<Hub>) -> InvitationPage {
     InvitationPage {
+        providers: login::buttons(&hub),
         layout: Layout::new(&visit, ""),
         refusal: None,
         code: String::new(),
@@ -42,6 +46,8 @@ async fn show(visit: Visit) -> InvitationPage {
 struct Taken {
     code: String,
     password: Password,
+    /// Whom to sign in with, in place of a password.
+    provider: Option<String>,
 }
 
 async fn take(
@@ -50,6 +56,10 @@ async fn take(
     State(hub): State<Hub>,
     Form(form): Form<Taken>,
 ) -> Result<Response, Error> {
+    if let Some(provider) = form.provider {
+        let purpose = Purpose::Invitation(form.code);
+        return sign_in::go_on(&hub, &visit, (&provider, purpose), &place).await;
+    }
     match accounts::take_invitation(&hub, &form.code, form.password).await {
         Ok(user) => {
             let token = auth::begin_session(&hub, user, &place).await?;
@@ -57,6 +67,7 @@ async fn take(
         }
         Err(Error::Unprocessable(told)) => {
             let page = InvitationPage {
+                providers: login::buttons(&hub),
                 layout: Layout::new(&visit, ""),
                 refusal: Some(told),
                 code: form.code,

@@ -22,6 +22,7 @@ mod queue;
 mod recipe;
 mod redact;
 mod settings;
+mod sign_in;
 mod users;
 
 use axum::Router;
@@ -50,6 +51,7 @@ pub fn router() -> Router<Hub> {
         .merge(forms::router())
         .merge(account::router())
         .merge(invitation::router())
+        .merge(sign_in::router())
         .merge(users::router())
         .merge(settings::router())
 }

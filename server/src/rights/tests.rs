@@ -446,6 +446,7 @@ impl People {
             .replace("{number}", "1")
             .replace("{name}", "nobody")
             .replace("{user}", "nobody")
+            .replace("{provider}", "nobody")
             .replace("{kind}", "user")
     }
 }

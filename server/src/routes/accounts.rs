@@ -4,22 +4,22 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use cooperage_protocol::accounts::{
-    Account, AddedToken, Invitation, Link, Member, NewLink, NewTeam, NewToken, NewUser, Session,
-    Team, Token, User, UserChange, Who,
+    Account, AddedToken, Identity, Invitation, Link, Member, NewLink, NewTeam, NewToken, NewUser,
+    Session, Team, Token, User, UserChange, Who,
 };
 use cooperage_protocol::admin::Problem;
-use cooperage_protocol::{AccountName, SessionId, TokenId};
+use cooperage_protocol::{AccountName, IdentityId, SessionId, TokenId};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::api::{Body, InCollection};
 use super::download;
-use crate::accounts;
 use crate::db::{teams, tokens, users};
 use crate::error::Error;
 use crate::rights::{Visit, link};
 use crate::state::Hub;
+use crate::{accounts, sign_in};
 
 /// The routes about accounts.
 pub(super) fn router() -> OpenApiRouter<Hub> {
@@ -33,6 +33,8 @@ pub(super) fn router() -> OpenApiRouter<Hub> {
         .routes(routes!(revoke_token))
         .routes(routes!(list_sessions))
         .routes(routes!(end_session))
+        .routes(routes!(list_identities))
+        .routes(routes!(unlink))
         .routes(routes!(list_users, add_user))
         .routes(routes!(change_user))
         .routes(routes!(invite))
@@ -131,6 +133,37 @@ async fn end_session(
     Path(id): Path<SessionId>,
 ) -> Result<StatusCode, Error> {
     accounts::end_session(&hub, visit.person()?, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists the accounts at providers that one signs in with.
+#[utoipa::path(
+    get,
+    path = "/api/identities",
+    tag = "account",
+    responses((status = 200, body = Vec<Identity>)),
+)]
+async fn list_identities(
+    visit: Visit,
+    State(hub): State<Hub>,
+) -> Result<Json<Vec<Identity>>, Error> {
+    Ok(Json(sign_in::list(&hub, visit.person()?).await?))
+}
+
+/// Unlinks an account at a provider.
+#[utoipa::path(
+    delete,
+    path = "/api/identities/{id}",
+    tag = "account",
+    params(("id" = IdentityId, Path, description = "The linked account's id.")),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem, description = "the last way into the account stays")),
+)]
+async fn unlink(
+    visit: Visit,
+    State(hub): State<Hub>,
+    Path(id): Path<IdentityId>,
+) -> Result<StatusCode, Error> {
+    sign_in::unlink(&hub, visit.person()?, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

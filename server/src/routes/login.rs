@@ -44,9 +44,15 @@ struct Asked {
     next: Option<String>,
 }
 
-async fn show(visit: Visit, Query(asked): Query<Asked>, headers: HeaderMap) -> LoginPage {
+async fn show(
+    visit: Visit,
+    State(hub): State<Hub>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> LoginPage {
     let next = asked.next.map(|next| own_page(&next).to_owned());
-    LoginPage::ask(&visit, "", next.unwrap_or_else(|| page_before(&headers)))
+    let next = next.unwrap_or_else(|| page_before(&headers));
+    LoginPage::ask(&hub, &visit, "", next)
 }
 
 /// The page that the reader comes from, to go back to after the login.
@@ -62,7 +68,7 @@ fn page_before(headers: &HeaderMap) -> String {
 /// # Security
 ///
 /// The path comes from outside, and browsers read `//host` and `/\\host` as other sites.
-fn own_page(path: &str) -> &str {
+pub(crate) fn own_page(path: &str) -> &str {
     let is_own = path.starts_with('/')
         && !path.starts_with("//")
         && path != "/login"
@@ -85,7 +91,7 @@ async fn log_in(
             Ok((keep_session(&hub, &token), page).into_response())
         }
         Err(Error::Unauthorized(why)) => {
-            let page = LoginPage::ask(&visit, why, form.next);
+            let page = LoginPage::ask(&hub, &visit, why, form.next);
             Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }
         Err(error) => Err(error),
@@ -110,18 +116,23 @@ impl FromRequestParts<Hub> for At {
 
 /// Gives the browser the token of a session that has begun.
 pub(crate) fn keep_session(hub: &Hub, token: &str) -> [(HeaderName, String); 1] {
-    set_cookie(hub, token, SESSION_SECONDS)
+    set_cookie(hub, SESSION_COOKIE, token, SESSION_SECONDS)
 }
 
-fn set_cookie(hub: &Hub, token: &str, seconds: i64) -> [(HeaderName, String); 1] {
+/// Gives the browser a cookie, which no script and no other site's form gets.
+pub(crate) fn set_cookie(
+    hub: &Hub,
+    name: &str,
+    token: &str,
+    seconds: i64,
+) -> [(HeaderName, String); 1] {
     let secure = if hub.config.public_url.scheme() == "https" {
         "; Secure"
     } else {
         ""
     };
-    let cookie = format!(
-        "{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
-    );
+    let cookie =
+        format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     [(header::SET_COOKIE, cookie)]
 }
 
@@ -129,7 +140,7 @@ async fn log_out(State(hub): State<Hub>, jar: CookieJar) -> Result<Response, Err
     if let Some(cookie) = jar.get(SESSION_COOKIE) {
         sessions::end(&hub.db, &auth::hash_token(cookie.value())).await?;
     }
-    Ok((set_cookie(&hub, "", 0), Redirect::to("/")).into_response())
+    Ok((set_cookie(&hub, SESSION_COOKIE, "", 0), Redirect::to("/")).into_response())
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use tower_http::csrf::CsrfLayer;
 pub(crate) use download::{explain_missing, parse_collection};
 pub(crate) use events::find_build;
 pub(crate) use library::collection_of as library_collection;
-pub(crate) use login::{At, keep_session};
+pub(crate) use login::{At, keep_session, own_page, set_cookie};
 pub(crate) use shub::collection_of as shub_collection;
 
 use crate::error::Error;

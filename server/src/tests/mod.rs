@@ -23,7 +23,7 @@ use sqlx::{PgPool, Row};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::config::{BuildLimits, FetchLimits, PushLimits, StoreSettings};
+use crate::config::{BuildLimits, FetchLimits, LoginSettings, PushLimits, StoreSettings};
 use crate::db::builds::leases::Holder;
 use crate::store::Store;
 use crate::{Config, Hub, process, routes};
@@ -55,6 +55,7 @@ impl World {
             fetch: FetchLimits::default(),
             store: StoreSettings::default(),
             push: PushLimits::default(),
+            login: LoginSettings::default(),
         };
         let store = Store::open(&config.objects()).unwrap();
         Self {
