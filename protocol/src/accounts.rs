@@ -23,12 +23,14 @@ pub struct Account {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewToken {
     /// What it is for, in its owner's words.
+    #[schema(min_length = 1, max_length = 64)]
     pub name: String,
     /// What it is good for.
     #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
     /// After how many days it expires; never, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3650)]
     pub days: Option<u16>,
 }
 
@@ -209,6 +211,7 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewLink {
     /// The file, as in the addresses of images: `TAG.sif`, `TAG@COMMIT.sif` or `sha256:DIGEST.sif`.
+    #[schema(pattern = "^[A-Za-z0-9_.@:-]+$")]
     pub file: String,
     /// How long it is good for, in seconds: 30 days at most.
     #[schema(minimum = 1, maximum = 2_592_000)]

@@ -20,6 +20,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewCollection {
     /// Where to clone from: `https://…`, `http://…`, or an absolute path on the hub's machine.
+    #[schema(pattern = "^(https?://|/|file:///)")]
     pub clone_url: String,
     /// The name it will have here.
     pub name: CollectionName,
@@ -62,8 +63,10 @@ pub struct AddedCollection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewCredential {
     /// The registry's host, with its port if it has one.
+    #[schema(pattern = r"^[A-Za-z0-9.:\[\]-]{1,255}$")]
     pub registry: String,
     /// The user name.
+    #[schema(min_length = 1, max_length = 4096)]
     pub username: String,
     /// The password or token; never told again.
     pub password: Password,
@@ -159,6 +162,7 @@ pub struct BuiltImage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewWorker {
     /// A name for people, unique.
+    #[schema(min_length = 1, max_length = 64)]
     pub name: String,
 }
 

@@ -33,7 +33,7 @@ pub enum Progress {
     Running,
     /// A worker has asked.
     Answered {
-        /// In the order in which they were done; the last one is [`Verdict::Bad`] if the image
+        /// In the order in which they were done; the last one is `bad` if the image
         /// cannot be had.
         steps: Vec<Step>,
     },

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 /// It has no `Display`, and `Debug` says nothing of it; JSON does have it, for who may know it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String, format = Password)]
+#[schema(value_type = String, format = Password, min_length = 1, max_length = 4096)]
 pub struct Password(String);
 
 impl Password {

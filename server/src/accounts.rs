@@ -129,7 +129,8 @@ pub(crate) async fn add_token(
 ) -> Result<AddedToken, Error> {
     let name = new.name.trim();
     let refused = |told: String| Err(Error::Unprocessable(told));
-    if name.is_empty() || name.len() > LONGEST_LABEL || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > LONGEST_LABEL || name.chars().any(char::is_control)
+    {
         return refused(format!(
             "a token's name has 1 to {LONGEST_LABEL} characters"
         ));

@@ -4,8 +4,12 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cooperage_protocol::admin::Problem;
+use sqlx::error::DatabaseError;
 
 use crate::scan::fetch::FetchError;
+
+/// What Postgres says of text that UTF-8 has and it has not: our text is UTF-8, so it is a zero byte.
+const ZERO_IN_TEXT: &str = "22021";
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,12 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        if code.as_deref() == Some(ZERO_IN_TEXT) {
+            return Self::BadRequest(
+                "text with a zero byte cannot be kept: leave it out".to_owned(),
+            );
+        }
         Self::Internal(error.into())
     }
 }

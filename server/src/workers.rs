@@ -12,7 +12,7 @@ use crate::state::Hub;
 /// Registers a worker and gives its token, which is stored nowhere.
 pub async fn add_worker(hub: &Hub, name: &str) -> Result<String, Error> {
     let name = name.trim();
-    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
         return Err(Error::Unprocessable(
             "a worker's name has 1 to 64 characters".to_owned(),
         ));

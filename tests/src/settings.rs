@@ -21,6 +21,8 @@ pub struct Settings {
     pub token_registry: String,
     /// Folder of the npm package `oidc-provider`.
     pub oidc_provider: PathBuf,
+    /// The program that asks a hub what its API's description allows.
+    pub schemathesis: PathBuf,
     /// Of the table of conformance, play only cases whose id contains this.
     pub only_case: Option<String>,
     /// Whether pages of the documentation that a story makes are written rather than compared.
@@ -38,6 +40,7 @@ impl Settings {
             password_registry: variable("COOPERAGE_TEST_REGISTRY_BASIC")?,
             token_registry: variable("COOPERAGE_TEST_REGISTRY_TOKEN")?,
             oidc_provider: variable("COOPERAGE_TEST_OIDC_PROVIDER")?.into(),
+            schemathesis: variable("COOPERAGE_TEST_SCHEMATHESIS")?.into(),
             only_case: variable("COOPERAGE_TEST_CASE").ok(),
             update_documents: variable("COOPERAGE_TEST_UPDATE").is_ok(),
         })

@@ -19,7 +19,9 @@ packages=(
     postgresql-15 uidmap mmdebstrap debian-archive-keyring squashfs-tools squashfuse fuse3
     docker-registry busybox-static libcap2-bin e2fsprogs dnf rpm createrepo-c zypper
     pacman-package-manager makepkg libarchive-tools skopeo chromium chromium-driver
+    python3-venv
 )
+schemathesis=4.32.5
 
 # ------------------------------------------------------------------ stages
 
@@ -129,6 +131,7 @@ prepare_world() {
     install -D -m 755 "$CARGO_TARGET_DIR/debug/cooperage" "$state/bin/cooperage" || return 1
     export COOPERAGE_BIN=$state/bin/cooperage
     "$root/tests/tools/apptainer" --install || return 1
+    install_schemathesis || return 1
     "$root/tests/tools/debian-tree" "$cache/debian-bookworm.tar" || return 1
     install_oidc_provider || return 1
     "$root/tests/tools/base-images" "$state/registries" "$cache/debian-bookworm.tar" \
@@ -153,6 +156,16 @@ install_oidc_provider() {
         touch "$folder/complete"
     fi
     export COOPERAGE_TEST_OIDC_PROVIDER=$folder
+}
+
+# It is no package of Debian: its folder is made anew unless the right version of it runs.
+install_schemathesis() {
+    local folder=$cache/schemathesis
+    export COOPERAGE_TEST_SCHEMATHESIS=$folder/bin/schemathesis
+    "$COOPERAGE_TEST_SCHEMATHESIS" --version 2>/dev/null | grep -qwF "$schemathesis" && return
+    rm -rf "$folder"
+    /usr/bin/python3 -m venv "$folder" &&
+        "$folder/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$schemathesis"
 }
 
 # Stories share one machine of two cores and start everything themselves: one at a time.

@@ -29,7 +29,8 @@ pub(crate) fn make(hub: &Hub, visit: &Visit, new: &NewLink) -> Result<Link, Erro
     if !(1..=LONGEST_SECONDS).contains(&new.seconds) {
         return refused(format!("a link is good for 1 to {LONGEST_SECONDS} seconds"));
     }
-    if new.file.is_empty() || new.file.contains(['/', '?', '#', '\n', ' ']) {
+    let is_named = |c: char| c.is_ascii_alphanumeric() || "_.-@:".contains(c);
+    if new.file.is_empty() || !new.file.chars().all(is_named) {
         return refused(format!(
             "{:?} is no file of a collection: write v1.sif or sha256:DIGEST.sif",
             new.file

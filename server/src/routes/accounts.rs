@@ -357,7 +357,7 @@ async fn put_member(
     delete,
     path = "/api/collections/{owner}/{repository}/members/{kind}/{name}",
     tag = "collections",
-    params(InCollection, ("kind" = String, Path, description = "`user` or `team`."), ("name" = AccountName, Path, description = "The account or team.")),
+    params(InCollection, ("kind" = String, Path, description = "`user` or `team`.", pattern = "^(user|team)$"), ("name" = AccountName, Path, description = "The account or team.")),
     responses((status = 204)),
 )]
 async fn remove_member(

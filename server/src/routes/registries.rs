@@ -28,6 +28,7 @@ pub(super) fn router() -> OpenApiRouter<Hub> {
 #[into_params(parameter_in = Path)]
 struct AtRegistry {
     /// The registry's host, with its port if it has one.
+    #[param(pattern = r"^[A-Za-z0-9.:\[\]-]{1,255}$")]
     registry: String,
 }
 

@@ -113,6 +113,7 @@ async fn the_description_is_for_programs_and_its_page_for_people(db: PgPool) {
     let api: Value = get(&site, "/api/openapi.json").await;
     let page = site.page("/api").await;
 
+    assert!(page.contains("<code>Authorization: Bearer TOKEN</code>"));
     assert!(api["openapi"].as_str().unwrap().starts_with("3.1."));
     for (path, item) in api["paths"].as_object().unwrap() {
         assert!(page.contains(path), "{path} is not on the page");
@@ -126,4 +127,31 @@ async fn the_description_is_for_programs_and_its_page_for_people(db: PgPool) {
     for shape in api["components"]["schemas"].as_object().unwrap().keys() {
         assert!(page.contains(&format!("id=\"shape-{shape}\"")), "{shape}");
     }
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn text_with_a_zero_byte_is_refused_as_the_callers_mistake(db: PgPool) {
+    let site = Site::open(db).await;
+    let token = format!("Bearer {}", site.secret("admin-token"));
+    let headers = [
+        ("authorization", token.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let account = r#"{"registry":"ghcr.io","username":"a\u0000","password":"b"}"#;
+    let collection = r#"{"name":"lab/other","clone_url":"https://example.org/\u0000"}"#;
+    for (method, path, body) in [
+        ("POST", "/api/collections", collection),
+        ("POST", "/api/collections/lab/tool/credentials", account),
+        ("GET", "/api/collections?search=%00", ""),
+        ("GET", "/v1/search?value=too%00l", ""),
+        ("GET", "/?q=%00", ""),
+    ] {
+        let answer = site.ask(request(method, path, &headers, body)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{method} {path}");
+        assert!(answer.text().contains("zero byte"), "{}", answer.text());
+    }
+    let file = r#"{"file":"v1.sif\u0000","seconds":60}"#;
+    let path = "/api/collections/lab/tool/links";
+    let link = site.ask(request("POST", path, &headers, file)).await;
+    assert_eq!(link.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
