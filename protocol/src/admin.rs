@@ -107,6 +107,9 @@ pub struct Collection {
     pub tags: Vec<Tag>,
     /// Time of the newest image.
     pub updated_at: Option<DateTime<Utc>>,
+    /// How often its images were pulled, also those that are gone.
+    #[serde(default)]
+    pub pulls: u64,
 }
 
 /// Asks for builds without a push.

@@ -22,6 +22,9 @@ pub struct Image {
     pub tags: Vec<Tag>,
     /// When it was published.
     pub created_at: DateTime<Utc>,
+    /// How often the file was pulled: downloads from its beginning on, by any protocol.
+    #[serde(default)]
+    pub pulls: u64,
     /// Where the file is: a path of this hub.
     pub download: String,
 }

@@ -1,9 +1,10 @@
 //! The hub's settings: read once, checked, and documented in `deploy/cooperage.toml`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::sign_in;
@@ -22,6 +23,13 @@ pub struct Config {
     /// Addresses to listen on.
     #[serde(default = "default_listen")]
     pub listen: Vec<SocketAddr>,
+    /// Proxies that are believed what they say of their clients in `X-Forwarded-For`: addresses, or
+    /// networks such as `10.0.0.0/8`.
+    #[serde(
+        default = "default_trusted_proxies",
+        deserialize_with = "read_networks"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
     /// The hub's address as clients know it, without a trailing slash.
     pub public_url: Url,
     /// File of the keys that seal what the hub has to know again; `secret-keys` below `data` when
@@ -49,6 +57,9 @@ pub struct Config {
     /// How people log in, beside their passwords.
     #[serde(default)]
     pub login: LoginSettings,
+    /// How much one client may ask for.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
 /// What a build may use; sent to the worker with it.
@@ -97,6 +108,31 @@ impl Default for PushLimits {
             blob_mib: 51_200,
             collection_mib: 0,
             silent_minutes: 24 * 60,
+        }
+    }
+}
+
+/// How much one client may ask for. A client is an account, or else an address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Requests a minute from an address without an account; 0 for no limit.
+    pub anonymous_per_minute: u32,
+    /// Requests a minute of an account, wherever it is; 0 for no limit.
+    pub account_per_minute: u32,
+    /// Bytes of images that a client downloads in a day, in MiB; 0 for no limit.
+    pub client_mib_per_day: u64,
+    /// Bytes of a collection's images that all download together in a day, in MiB; 0 for no limit.
+    pub collection_mib_per_day: u64,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            anonymous_per_minute: 3000,
+            account_per_minute: 12_000,
+            client_mib_per_day: 0,
+            collection_mib_per_day: 0,
         }
     }
 }
@@ -208,6 +244,16 @@ impl Config {
                 1..=60 * 24 * 365,
             ),
             (
+                "rates.client_mib_per_day",
+                self.rates.client_mib_per_day,
+                0..=1 << 40,
+            ),
+            (
+                "rates.collection_mib_per_day",
+                self.rates.collection_mib_per_day,
+                0..=1 << 40,
+            ),
+            (
                 "store.keep_unused_minutes",
                 self.store.keep_unused_minutes,
                 1..=60 * 24 * 365,
@@ -281,6 +327,27 @@ fn default_listen() -> Vec<SocketAddr> {
     vec![SocketAddr::from(([127, 0, 0, 1], 8080))]
 }
 
+/// A proxy on the hub's own machine.
+fn default_trusted_proxies() -> Vec<IpNet> {
+    let loopback: [IpAddr; 2] = [[127, 0, 0, 0].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
+    let [old, new] = loopback;
+    vec![IpNet::new_assert(old, 8), IpNet::new_assert(new, 128)]
+}
+
+/// An address alone is a network of one.
+fn read_networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let networks = texts.iter().map(|text| {
+        let network = text.parse::<IpNet>();
+        network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+    });
+    let wrong = |_| {
+        let problem = format!("{texts:?} are not addresses or networks such as 10.0.0.0/8");
+        serde::de::Error::custom(problem)
+    };
+    networks.collect::<Result<_, _>>().map_err(wrong)
+}
+
 fn default_lease_seconds() -> u32 {
     60
 }
@@ -309,6 +376,22 @@ mod tests {
 
         assert_eq!(config.url("/x"), "https://hub.example/x");
         assert_eq!((config.attempts, config.lease_seconds), (3, 60));
+    }
+
+    #[test]
+    fn proxies_are_addresses_or_networks() {
+        let proxies = |text: &str| loaded(&format!("trusted_proxies = {text}\n{LEAST}"));
+
+        let config = proxies(r#"["10.0.0.1", "2001:db8::/32"]"#).unwrap();
+        let told: Vec<_> = config
+            .trusted_proxies
+            .iter()
+            .map(IpNet::to_string)
+            .collect();
+        let wrong = proxies(r#"["proxy.example.org"]"#).unwrap_err().to_string();
+
+        assert_eq!(told, ["10.0.0.1/32", "2001:db8::/32"]);
+        assert!(wrong.contains("proxy.example.org"), "{wrong}");
     }
 
     #[test]

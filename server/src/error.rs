@@ -1,7 +1,7 @@
 //! What a request can be refused for, and how that is told: problem+json, or a page for browsers.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cooperage_protocol::admin::Problem;
 use sqlx::error::DatabaseError;
@@ -43,6 +43,14 @@ pub enum Error {
         /// How many bytes are here.
         length: u64,
     },
+    /// The client asked for more than it may in a while.
+    #[error("{told}")]
+    TooMany {
+        /// What was too much.
+        told: String,
+        /// After how many seconds it may ask again.
+        seconds: u64,
+    },
     /// There is no room for what was sent.
     #[error("{0}")]
     NoSpace(&'static str),
@@ -66,9 +74,18 @@ impl Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::WrongOffset { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The header that says when to ask again, where that helps.
+    pub(crate) fn retry_after(&self) -> Option<[(HeaderName, HeaderValue); 1]> {
+        match self {
+            Self::TooMany { seconds, .. } => Some([(header::RETRY_AFTER, (*seconds).into())]),
+            _ => None,
         }
     }
 }
@@ -113,7 +130,9 @@ impl IntoResponse for Error {
             detail: self.to_string(),
         };
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-        let mut response = (status, content_type, Json(problem.clone())).into_response();
+        let retry_after = self.retry_after();
+        let body = Json(problem.clone());
+        let mut response = (status, content_type, retry_after, body).into_response();
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response

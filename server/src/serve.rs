@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db::deliveries;
 use crate::state::Hub;
 use crate::store::Store;
-use crate::{MIGRATOR, auth, collector, credentials, process, queue, routes, sign_in};
+use crate::{MIGRATOR, auth, collector, credentials, process, pulls, queue, routes, sign_in};
 
 /// How long open requests may take to end when the hub does.
 const GRACE: Duration = Duration::from_secs(5);
@@ -30,8 +30,9 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let hub = start(config).await?;
     let background = spawn_background(&hub);
-    let result = answer(hub, listeners, shutdown).await;
+    let result = answer(hub.clone(), listeners, shutdown).await;
     drop(background);
+    hub.write_pulls().await;
     result
 }
 
@@ -64,6 +65,7 @@ fn spawn_background(hub: &Hub) -> JoinSet<()> {
     tasks.spawn(listen_forever(hub.clone()));
     tasks.spawn(queue::reap_forever(hub.clone()));
     tasks.spawn(collector::collect_forever(hub.clone()));
+    tasks.spawn(pulls::write_forever(hub.clone()));
     for _ in 0..PROCESSORS {
         tasks.spawn(process::process_forever(hub.clone()));
     }

@@ -6,6 +6,9 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 
 use crate::config::Config;
+use crate::downloads::Downloads;
+use crate::pulls::Pulls;
+use crate::rates::Rates;
 use crate::sign_in::Providers;
 use crate::store::Store;
 
@@ -22,6 +25,12 @@ pub struct Hub {
     pub(crate) providers: Arc<Providers>,
     /// What waits for Postgres to say that something happened.
     pub wakeups: Arc<Wakeups>,
+    /// How often clients asked lately.
+    pub(crate) rates: Arc<Rates>,
+    /// What they downloaded today.
+    pub(crate) downloads: Arc<Downloads>,
+    /// What of that was not written down yet.
+    pub(crate) pulls: Arc<Pulls>,
 }
 
 /// Who is woken by which `NOTIFY`.
@@ -38,10 +47,18 @@ impl Hub {
     pub fn new(config: Config, db: PgPool, store: Store) -> Self {
         Self {
             providers: Arc::new(Providers::of(&config)),
+            rates: Arc::new(Rates::new(&config.rates)),
+            downloads: Arc::new(Downloads::new(&config.rates)),
+            pulls: Arc::default(),
             config: Arc::new(config),
             db,
             store,
             wakeups: Arc::default(),
         }
+    }
+
+    /// Writes down the pulls that were counted since the last time.
+    pub async fn write_pulls(&self) {
+        crate::pulls::write(self).await;
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod members;
 pub mod objects;
 pub mod offers;
 pub mod phases;
+pub(crate) mod pulls;
 pub(crate) mod pushes;
 pub(crate) mod rights;
 pub mod sessions;

@@ -22,6 +22,14 @@ pub(super) fn bytes(size: impl Borrow<u64>) -> String {
     }
 }
 
+/// How often something was pulled.
+pub(super) fn pulls(count: impl Borrow<i64>) -> String {
+    match *count.borrow() {
+        1 => "1 pull".to_owned(),
+        count => format!("{count} pulls"),
+    }
+}
+
 /// How long ago something was, in the largest unit that fits.
 pub(super) fn ago(at: &DateTime<Utc>) -> String {
     let seconds = (Utc::now() - at).num_seconds();

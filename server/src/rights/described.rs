@@ -18,16 +18,25 @@ pub(crate) struct Needs {
 
 /// What a route of the table needs.
 pub(crate) fn needs(method: &Method, path: &str) -> Option<Needs> {
-    const BAD_TOKEN: &[StatusCode] = &[StatusCode::UNAUTHORIZED];
-    const UNSEEN: &[StatusCode] = &[StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND];
-    const REFUSED: &[StatusCode] = &[StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+    const BAD_TOKEN: &[StatusCode] = &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+    const UNSEEN: &[StatusCode] = &[
+        StatusCode::UNAUTHORIZED,
+        StatusCode::NOT_FOUND,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    const REFUSED: &[StatusCode] = &[
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
     const ALL: &[StatusCode] = &[
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
         StatusCode::NOT_FOUND,
+        StatusCode::TOO_MANY_REQUESTS,
     ];
     let (who, anonymous, refusals) = match table::find(method, path).ok()?.rule {
-        Rule::Everybody | Rule::OwnProof => ("everybody".to_owned(), true, BAD_TOKEN),
+        Rule::Everybody | Rule::Free | Rule::OwnProof => ("everybody".to_owned(), true, BAD_TOKEN),
         Rule::Lists => (
             "everybody; it shows what the caller may see".to_owned(),
             true,

@@ -10,7 +10,9 @@ use cooperage_protocol::{CollectionName, Scope, Visibility};
 use super::refusal::{Asked, Refusal};
 use super::table::{self, Place, Row, Rule};
 use super::{Action, Caller, Collection, Person, link, may};
+use crate::clients::{self, Client};
 use crate::db::rights;
+use crate::downloads::Served;
 use crate::error::Error;
 use crate::routes;
 use crate::state::Hub;
@@ -88,19 +90,38 @@ pub(crate) async fn guard(
         page: (parts.method == Method::GET).then(|| parts.uri.path().to_owned()),
         scope: params.registry_scope(row.rule),
     };
-    match admit(&hub, row, &parts, &params, &mut asked).await {
-        Ok(visit) => {
-            let is_hidden = visit.is_hidden();
+    let answered = match admit(&hub, row, &parts, &params, &mut asked).await {
+        Ok((visit, client)) => {
+            let collection = visit.collection.clone();
+            let is_download = parts.method == Method::GET;
             parts.extensions.insert(visit);
             let response = next.run(Request::from_parts(parts, body)).await;
-            if is_hidden {
-                keep_private(response)
-            } else {
-                response
+            match collection {
+                Some(collection) if is_download => let_out(&hub, client, &collection, response),
+                Some(collection) => Ok(keep_from_caches(&collection, response)),
+                None => Ok(response),
             }
         }
-        Err(refusal) => refusal.answer(&hub, row.form, &asked),
-    }
+        Err(refusal) => Err(refusal),
+    };
+    answered.unwrap_or_else(|refusal| refusal.answer(&hub, row.form, &asked))
+}
+
+/// Counts what is downloaded.
+fn let_out(
+    hub: &Hub,
+    client: Client,
+    collection: &Collection,
+    response: Response,
+) -> Result<Response, Refusal> {
+    let response = keep_from_caches(collection, response);
+    let Some(served) = response.extensions().get::<Served>().copied() else {
+        return Ok(response);
+    };
+    let payers = (client, collection.id);
+    let response = hub.downloads.charge(payers, served, response)?;
+    hub.pulls.count(collection.id, served);
+    Ok(response)
 }
 
 fn without_rule(path: &str, methods: &[&Method]) -> Response {
@@ -125,11 +146,16 @@ async fn admit(
     parts: &Parts,
     params: &Params,
     asked: &mut Asked,
-) -> Result<Visit, Refusal> {
-    let mut visit = Visit::of(&parts.headers, hub).await?;
+) -> Result<(Visit, Client), Refusal> {
+    let visit = Visit::of(&parts.headers, hub).await;
+    let client = client(hub, parts, visit.as_ref().ok());
+    if row.rule != Rule::Free {
+        hub.rates.take(client)?;
+    }
+    let mut visit = visit?;
     asked.is_anonymous = visit.caller == Caller::Anonymous;
     match row.rule {
-        Rule::Everybody | Rule::Lists | Rule::OwnProof => {}
+        Rule::Everybody | Rule::Free | Rule::Lists | Rule::OwnProof => {}
         Rule::Known => drop(known(&visit.caller)?),
         Rule::Account => account_is_run_by(&visit.caller)?,
         Rule::Hub => hub_is_run_by(&visit.caller)?,
@@ -142,7 +168,19 @@ async fn admit(
             }
         }
     }
-    Ok(visit)
+    Ok((visit, client))
+}
+
+/// Whom a request is counted for. A token that is not good is nobody's.
+fn client(hub: &Hub, parts: &Parts, visit: Option<&Visit>) -> Client {
+    match visit.and_then(|visit| visit.caller.person()) {
+        Some(person) => Client::Account(person.id),
+        None => Client::at(clients::address_of(
+            &hub.config.trusted_proxies,
+            &parts.headers,
+            &parts.extensions,
+        )),
+    }
 }
 
 fn known(caller: &Caller) -> Result<&Person, Refusal> {
@@ -297,15 +335,11 @@ impl Params {
     }
 }
 
-impl Visit {
-    fn is_hidden(&self) -> bool {
-        let collection = self.collection.as_ref();
-        collection.is_some_and(|collection| collection.visibility != Visibility::Public)
-    }
-}
-
 /// Lets no cache that several people share keep what not everybody may see.
-fn keep_private(mut response: Response) -> Response {
+fn keep_from_caches(collection: &Collection, mut response: Response) -> Response {
+    if collection.visibility == Visibility::Public {
+        return response;
+    }
     let headers = response.headers_mut();
     let kept = headers.get(header::CACHE_CONTROL);
     if kept.is_none_or(|kept| kept != "no-store") {

@@ -2,8 +2,10 @@
 //! may not be seen can be told from what is not there.
 
 use axum::Json;
+use axum::body::Body;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use cooperage_protocol::admin::Problem;
 use serde_json::json;
 
 use super::table::Form;
@@ -65,6 +67,7 @@ impl Refusal {
                 Error::Unauthorized(why) => Error::NotFound(why.to_owned()),
                 other => other,
             }),
+            (Form::File, refusal) => file(refusal.into_error()),
             (Form::Page | Form::Problem, refusal) => refusal.into_error().into_response(),
         }
     }
@@ -115,6 +118,7 @@ fn registry(hub: &Hub, refusal: Refusal, asked: &Asked) -> Response {
     let code = match &refusal {
         Refusal::Missing(_) => "NAME_UNKNOWN",
         Refusal::Forbidden(_) => "DENIED",
+        Refusal::Other(Error::TooMany { .. }) => "TOOMANYREQUESTS",
         _ => "UNAUTHORIZED",
     };
     let error = refusal.into_error();
@@ -131,7 +135,7 @@ fn registry(hub: &Hub, refusal: Refusal, asked: &Asked) -> Response {
         )];
         return (status, headers, body).into_response();
     }
-    (status, body).into_response()
+    (status, error.retry_after(), body).into_response()
 }
 
 fn errors(code: &str, message: &str) -> serde_json::Value {
@@ -143,6 +147,22 @@ fn library(error: Error) -> Response {
     if status.is_server_error() {
         return error.into_response();
     }
-    let error = json!({ "code": status.as_u16(), "message": error.to_string() });
-    (status, Json(json!({ "error": error }))).into_response()
+    let body = Json(json!({ "error": library_error(&error) }));
+    (status, error.retry_after(), body).into_response()
+}
+
+fn library_error(error: &Error) -> serde_json::Value {
+    json!({ "code": error.status().as_u16(), "message": error.to_string() })
+}
+
+/// A problem as it is told everywhere, and once more where Apptainer looks for it.
+fn file(error: Error) -> Response {
+    let shown = library_error(&error);
+    let response = error.into_response();
+    let Some(problem) = response.extensions().get::<Problem>() else {
+        return response;
+    };
+    let mut body = json!(problem);
+    body["error"] = shown;
+    response.map(|_| Body::from(body.to_string()))
 }

@@ -25,6 +25,8 @@ pub(super) struct Row {
 pub(super) enum Rule {
     /// Everybody: it tells of no collection.
     Everybody,
+    /// Everybody, as often as they like: it tells of no collection and costs next to nothing.
+    Free,
     /// Everybody: its handler shows only the collections that the caller sees.
     Lists,
     /// Who may do this to the collection that the request is about.
@@ -67,6 +69,8 @@ pub(super) enum Form {
     Page,
     /// Programs, by problem+json.
     Problem,
+    /// Clients that fetch files: problem+json, with what Apptainer shows of it.
+    File,
     /// Clients of the container library.
     Library,
     /// Clients of the container library that ask whether their token is good.
@@ -117,6 +121,15 @@ const fn api(method: Method, path: &'static str, rule: Rule) -> Row {
     }
 }
 
+const fn file(path: &'static str, rule: Rule) -> Row {
+    Row {
+        method: GET,
+        path,
+        rule,
+        form: Form::File,
+    }
+}
+
 const fn library(method: Method, path: &'static str, rule: Rule) -> Row {
     Row {
         method,
@@ -156,8 +169,8 @@ pub(super) const TABLE: &[Row] = &[
     page(GET, "/login", Rule::Everybody),
     page(POST, "/login", Rule::Everybody),
     page(POST, "/logout", Rule::Everybody),
-    page(GET, "/static/{file}", Rule::Everybody),
-    page(GET, "/favicon.ico", Rule::Everybody),
+    page(GET, "/static/{file}", Rule::Free),
+    page(GET, "/favicon.ico", Rule::Free),
     page(GET, "/{owner}/{repository}", READ),
     page(GET, "/{owner}/{repository}/images/{digest}", READ),
     page(GET, "/{owner}/{repository}/tags/{tag}", READ),
@@ -298,12 +311,8 @@ pub(super) const TABLE: &[Row] = &[
         on(Place::Delivery, Build),
     ),
     // --- pulls
-    api(GET, "/{owner}/{repository}/{file}", Rule::File),
-    api(
-        GET,
-        "/api/container/{owner}/{reference}",
-        on(Place::Shub, Read),
-    ),
+    file("/{owner}/{repository}/{file}", Rule::File),
+    file("/api/container/{owner}/{reference}", on(Place::Shub, Read)),
     library(GET, "/assets/config/config.prod.json", Rule::Everybody),
     library(GET, "/version", Rule::Everybody),
     library(GET, "/v1/rbac/users/current", Rule::Known),
@@ -375,7 +384,7 @@ pub(super) const TABLE: &[Row] = &[
     registry(PUT, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
     registry(DELETE, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
     // --- machines
-    api(GET, "/healthz", Rule::Everybody),
+    api(GET, "/healthz", Rule::Free),
     api(POST, "/webhooks/github", Rule::OwnProof),
     api(POST, "/worker/claim", Rule::OwnProof),
     api(PUT, "/worker/checks/{id}/steps", Rule::OwnProof),

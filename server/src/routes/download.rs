@@ -16,6 +16,7 @@ use cooperage_protocol::{CollectionName, Digest, Tag};
 use super::conditional::{self, Answer, Validators};
 use crate::db::blobs::Blob;
 use crate::db::views::{self, ImageFilter, ImageRow};
+use crate::downloads::Served;
 use crate::error::Error;
 use crate::state::Hub;
 use crate::store::Store;
@@ -195,7 +196,8 @@ pub(super) fn serve(
     };
     let cached = cache_control(reference);
     let (mut response, answer) = serve_bytes(hub, &image.layout, (validators, cached), request)?;
-    if matches!(answer, Answer::Full | Answer::Part { .. }) {
+    if let Some(served) = served(image.digest()?, answer, image.size()) {
+        response.extensions_mut().insert(served);
         let file_name = reference.file_name(image);
         describe(response.headers_mut(), image, &file_name)?;
     }
@@ -216,7 +218,8 @@ pub(super) fn serve_blob(
     };
     let cached = cache_control(&Reference::Digest(digest));
     let (mut response, answer) = serve_bytes(hub, &layout, (validators, cached), request)?;
-    if matches!(answer, Answer::Full | Answer::Part { .. }) {
+    if let Some(served) = served(digest, answer, size) {
+        response.extensions_mut().insert(served);
         let content_type = HeaderValue::from_static("application/octet-stream");
         response
             .headers_mut()
@@ -252,6 +255,20 @@ fn serve_bytes(
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, cached);
     Ok((response, answer))
+}
+
+fn served(digest: Digest, answer: Answer, size: u64) -> Option<Served> {
+    let (from, end) = match answer {
+        Answer::Full => (0, size),
+        Answer::Part { start, end } => (start, end),
+        Answer::NotModified | Answer::PreconditionFailed | Answer::Unsatisfiable => return None,
+    };
+    Some(Served {
+        digest,
+        from,
+        bytes: end - from,
+        size,
+    })
 }
 
 fn etag(image: &ImageRow) -> Result<ETag, Error> {

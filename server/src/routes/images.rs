@@ -136,6 +136,7 @@ fn image(row: &ImageRow) -> anyhow::Result<Image> {
         size: row.size_bytes.try_into()?,
         tags: tags.collect::<Result<_, _>>()?,
         created_at: row.created_at,
+        pulls: row.pulls.try_into()?,
         download: format!("/{}/{}.sif", row.collection, row.digest),
     })
 }

@@ -14,9 +14,10 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::auth::{self, SESSION_COOKIE};
+use crate::clients;
 use crate::db::sessions::{self, Place};
 use crate::error::Error;
-use crate::login_limit::{self, LoginLimit};
+use crate::login_limit::LoginLimit;
 use crate::pages::LoginPage;
 use crate::rights::Visit;
 use crate::state::Hub;
@@ -104,11 +105,13 @@ pub(crate) struct At(pub(crate) Place);
 impl FromRequestParts<Hub> for At {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Hub) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Infallible> {
+        let trusted = &hub.config.trusted_proxies;
+        let address = clients::address_of(trusted, &parts.headers, &parts.extensions);
         let agent = parts.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|agent| agent.to_str().ok());
         Ok(Self(Place {
-            address: login_limit::address_of(&parts.headers, &parts.extensions),
+            address: address.map_or_else(String::new, |address| address.to_string()),
             agent: agent.unwrap_or_default().chars().take(200).collect(),
         }))
     }

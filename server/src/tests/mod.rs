@@ -23,7 +23,7 @@ use sqlx::{PgPool, Row};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::config::{BuildLimits, FetchLimits, LoginSettings, PushLimits, StoreSettings};
+use crate::config::{BuildLimits, FetchLimits, LoginSettings, PushLimits, Rates, StoreSettings};
 use crate::db::builds::leases::Holder;
 use crate::store::Store;
 use crate::{Config, Hub, process, routes};
@@ -54,6 +54,12 @@ impl World {
             },
             fetch: FetchLimits::default(),
             store: StoreSettings::default(),
+            trusted_proxies: Vec::new(),
+            rates: Rates {
+                anonymous_per_minute: 0,
+                account_per_minute: 0,
+                ..Rates::default()
+            },
             push: PushLimits::default(),
             login: LoginSettings::default(),
         };

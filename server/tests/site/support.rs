@@ -69,8 +69,13 @@ impl Site {
 
     /// Starts the hub anew with a quota of what is pushed to a collection.
     pub fn limit_pushes(&mut self, mib: u64) {
+        self.change(|config| config.push.collection_mib = mib);
+    }
+
+    /// Starts the hub anew with other settings.
+    pub fn change(&mut self, change: impl FnOnce(&mut Config)) {
         let mut config = Config::clone(&self.hub.config);
-        config.push.collection_mib = mib;
+        change(&mut config);
         self.hub = Hub::new(config, self.hub.db.clone(), self.hub.store.clone());
         self.router = routes::router(self.hub.clone());
     }

@@ -29,6 +29,8 @@ pub struct CollectionRow {
     pub updated_at: Option<DateTime<Utc>>,
     /// The state of its newest build.
     pub state: Option<Json<BuildState>>,
+    /// How often its images were pulled, also those that are gone.
+    pub pulls: i64,
 }
 
 /// What the settings of a collection show besides.
@@ -119,7 +121,12 @@ async fn select_collections(
                 WHERE builds.collection_id = collections.id
                 ORDER BY queued_at DESC
                 LIMIT 1
-            ) AS "state: Json<BuildState>"
+            ) AS "state: Json<BuildState>",
+            (
+                SELECT COALESCE(sum(count), 0)::bigint
+                FROM pulls
+                WHERE pulls.collection_id = collections.id
+            ) AS "pulls!"
         FROM collections
         WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
             AND ($2::text IS NULL OR lower(name) = lower($2))
@@ -146,6 +153,7 @@ impl From<CollectionRow> for Option<Collection> {
             visibility: row.visibility.parse().ok()?,
             tags: row.tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
             updated_at: row.updated_at,
+            pulls: row.pulls.try_into().ok()?,
         })
     }
 }

@@ -61,6 +61,8 @@ pub struct ImageRow {
     pub worker: Option<String>,
     /// The tags that point at it.
     pub tags: Vec<String>,
+    /// How often the file was pulled.
+    pub pulls: i64,
 }
 
 impl ImageRow {
@@ -106,7 +108,16 @@ pub async fn images(
                 ) AS tags
                 WHERE tags.image_id = images.id
                 ORDER BY tags.name <> 'latest', tags.name
-            ) AS "tags!"
+            ) AS "tags!",
+            COALESCE(
+                (
+                    SELECT count
+                    FROM pulls
+                    WHERE pulls.collection_id = images.collection_id
+                        AND pulls.digest = images.digest
+                ),
+                0
+            ) AS "pulls!"
         FROM images
         JOIN collections ON collections.id = images.collection_id
         LEFT JOIN builds ON builds.id = images.build_id
