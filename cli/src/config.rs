@@ -205,25 +205,31 @@ pub(crate) fn sources() -> Sources {
         hub: text("COOPERAGE_SHUB"),
         library: text("COOPERAGE_LIBRARY"),
         library_token: text("COOPERAGE_LIBRARY_TOKEN").map(Into::into),
+        hub_tokens: Vec::new(),
         keyrings: folders.map(|folder| folder.join("pgp-public")).collect(),
     }
 }
 
-/// The same for somebody who calls the program: the hub they are logged in at is their library.
+/// The same for somebody who calls the program: hubs get the token of their login, and the hub of the
+/// last one is the library.
 pub(crate) fn sources_of_user() -> Sources {
     let mut sources = sources();
-    if sources.library.is_some() {
-        return sources;
-    }
-    match login::active() {
-        Ok(None) => {}
-        Ok(Some(login)) => {
-            sources.library = Some(login.hub.as_str().trim_end_matches('/').to_owned());
-            sources.library_token = Some(login.token);
-        }
-        Err(error) => eprintln!("warning: no login is used: {error:#}"),
+    if let Err(error) = add_logins(&mut sources) {
+        eprintln!("warning: no login is used: {error:#}");
     }
     sources
+}
+
+fn add_logins(sources: &mut Sources) -> anyhow::Result<()> {
+    if sources.library.is_none()
+        && let Some(login) = login::active()?
+    {
+        sources.library = Some(login.hub.as_str().trim_end_matches('/').to_owned());
+        sources.library_token = Some(login.token);
+    }
+    let logins = login::all()?.into_iter();
+    sources.hub_tokens = logins.map(|login| (login.hub, login.token)).collect();
+    Ok(())
 }
 
 /// Address of the Docker engine: Apptainer's variable first, then Docker's own.

@@ -49,13 +49,29 @@ pub(crate) fn active() -> anyhow::Result<Option<Login>> {
         return Ok(None);
     };
     let auth = stored.auths.get(&host_of(&hub)?);
-    let account = auth.and_then(|auth| STANDARD.decode(&auth.auth).ok());
-    let account = account.and_then(|bytes| String::from_utf8(bytes).ok());
-    let token = account.and_then(|account| Some(account.split_once(':')?.1.to_owned()));
-    Ok(token.map(|token| Login {
-        hub,
-        token: token.into(),
-    }))
+    Ok(auth.and_then(token_of).map(|token| Login { hub, token }))
+}
+
+/// All hubs that the user is logged in at. Of those before the last one only the host is kept: their
+/// tokens are for https.
+pub(crate) fn all() -> anyhow::Result<Vec<Login>> {
+    let stored = read()?;
+    let last = stored.hub.as_ref().map(host_of).transpose()?;
+    let mut logins = Vec::new();
+    for (host, auth) in &stored.auths {
+        let hub = match &stored.hub {
+            Some(hub) if last.as_ref() == Some(host) => hub.clone(),
+            _ => Url::parse(&format!("https://{host}")).with_context(|| host.clone())?,
+        };
+        logins.extend(token_of(auth).map(|token| Login { hub, token }));
+    }
+    Ok(logins)
+}
+
+fn token_of(auth: &Auth) -> Option<SecretString> {
+    let account = String::from_utf8(STANDARD.decode(&auth.auth).ok()?).ok()?;
+    let (_, token) = account.split_once(':')?;
+    Some(token.to_owned().into())
 }
 
 /// Keeps a token, in place of the one for the same hub.

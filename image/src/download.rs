@@ -1,6 +1,7 @@
 //! A file from the web, going on where a connection broke, in this run or in an earlier one.
 
 mod state;
+mod web;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,9 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
-use reqwest::StatusCode;
-use reqwest::blocking::{Client, Response};
-use reqwest::header::{CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
+use nix::sys::statvfs::fstatvfs;
+use reqwest::blocking::Response;
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use reqwest::{Method, StatusCode};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -19,12 +21,16 @@ use crate::engine::{Cancel, Event, Progress};
 use crate::error::Error;
 
 pub(crate) use state::state;
+pub(crate) use web::Web;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the head of an answer, and for every piece of its body.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const TRIES: u32 = 6;
 const TICK: Duration = Duration::from_millis(100);
+
+/// Bytes of the disk that no download takes.
+const LEFT_FREE: u64 = 64 << 20;
 
 /// Where a download is kept while it is not complete.
 const FOLDER: &str = "downloads";
@@ -47,6 +53,7 @@ impl Downloaded {
 
 /// Fetches a file to the cache, and checks it against what the server says of it.
 pub(crate) fn download(
+    web: &Web<'_>,
     url: &Url,
     cache: &Path,
     events: &(dyn Fn(Event<'_>) + Sync),
@@ -56,7 +63,7 @@ pub(crate) fn download(
     fs::create_dir_all(&folder).map_err(Error::io("making the folder", &folder))?;
     let path = folder.join(hex::encode(Sha256::digest(url.as_str())));
     let mut download = Download {
-        client: client()?,
+        web,
         url,
         file: open(&path)?,
         path,
@@ -75,18 +82,6 @@ pub(crate) fn download(
     Ok(Downloaded { file, path })
 }
 
-/// A client that gives up when nothing comes.
-pub(crate) fn client() -> Result<Client, Error> {
-    // It fails only when one is installed already.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    Client::builder()
-        .user_agent(concat!("cooperage/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TIMEOUT)
-        .build()
-        .map_err(|error| Error::Internal(format!("cannot make an HTTP client: {error}")))
-}
-
 /// Two that fetch the same file do so one after the other.
 fn open(path: &Path) -> Result<File, Error> {
     let file = OpenOptions::new()
@@ -101,7 +96,7 @@ fn open(path: &Path) -> Result<File, Error> {
 }
 
 struct Download<'a> {
-    client: Client,
+    web: &'a Web<'a>,
     url: &'a Url,
     file: File,
     path: PathBuf,
@@ -151,14 +146,17 @@ impl Download<'_> {
 
     fn attempt(&mut self) -> Result<Outcome, Error> {
         let length = self.length()?;
-        let mut request = self.client.get(self.url.clone());
+        let mut headers = HeaderMap::new();
         let known = fs::read_to_string(etag_of(&self.path)).unwrap_or_default();
-        if length > 0 && !known.is_empty() {
-            request = request
-                .header(RANGE, format!("bytes={length}-"))
-                .header(IF_RANGE, known);
+        if length > 0
+            && let Ok(known) = HeaderValue::try_from(known)
+            && !known.is_empty()
+        {
+            let range = HeaderValue::try_from(format!("bytes={length}-"));
+            headers.extend(range.ok().map(|range| (RANGE, range)));
+            headers.insert(IF_RANGE, known);
         }
-        let response = match request.send() {
+        let response = match self.web.ask(&Method::GET, self.url, &headers)? {
             Ok(response) => response,
             Err(error) => return Ok(Outcome::Broken(cause_of(&error))),
         };
@@ -190,6 +188,10 @@ impl Download<'_> {
         }
         let mut done = if goes_on { from } else { 0 };
         let total = response.content_length().map(|rest| done + rest);
+        let most = done.saturating_add(self.room()?);
+        if total.is_some_and(|total| total > most) {
+            return Err(self.no_room(most));
+        }
         let end = self.file.seek(SeekFrom::End(0));
         end.map_err(Error::io("writing", &self.path))?;
         let mut buffer = vec![0; 128 << 10];
@@ -204,10 +206,40 @@ impl Download<'_> {
             written.map_err(Error::io("writing", &self.path))?;
             done += count as u64;
             self.report(done, total);
+            if done > most {
+                self.start_over()?;
+                return Err(self.no_room(most));
+            }
         }
         match total {
             Some(total) if done < total => Ok(Outcome::Broken("the connection broke".to_owned())),
             _ => Ok(Outcome::Complete),
+        }
+    }
+
+    /// How much more the disk takes, with something left for others: some servers do not say how
+    /// much they will send.
+    fn room(&self) -> Result<u64, Error> {
+        let disk = fstatvfs(&self.file).map_err(|error| {
+            let error = io::Error::from(error);
+            Error::io("asking for the free space of", &self.path)(error)
+        })?;
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        Ok(free.saturating_sub(LEFT_FREE))
+    }
+
+    fn no_room(&self, most: u64) -> Error {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        Error::Base {
+            message: format!(
+                "{} is larger than {most} bytes, which is what {} has room for",
+                self.url,
+                folder.display()
+            ),
+            help: Some(
+                "make room (cooperage cache clean), or name another disk with COOPERAGE_CACHE"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -306,6 +338,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::engine::Sources;
 
     /// A server that gives each answer to one request, and tells what was asked for.
     fn serve(answers: Vec<Vec<u8>>) -> (Url, thread::JoinHandle<Vec<String>>) {
@@ -327,6 +360,15 @@ mod tests {
             asked
         });
         (url.parse().unwrap(), server)
+    }
+
+    fn fetch(url: &Url, cache: &Path) -> Result<Downloaded, Error> {
+        fetch_as(&Sources::default(), url, cache)
+    }
+
+    fn fetch_as(sources: &Sources, url: &Url, cache: &Path) -> Result<Downloaded, Error> {
+        let web = Web::new(sources)?;
+        download(&web, url, cache, &|_| {}, &Cancel::default())
     }
 
     fn answer(head: &str, body: &str) -> Vec<u8> {
@@ -352,7 +394,7 @@ mod tests {
             ),
         ]);
 
-        let downloaded = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap();
+        let downloaded = fetch(&url, cache.path()).unwrap();
 
         assert_eq!(text(downloaded), "0123456789");
         let asked = server.join().unwrap();
@@ -370,7 +412,7 @@ mod tests {
             answer("200 OK\r\nETag: \"v2\"\r\nContent-Length: 3", "new"),
         ]);
 
-        let downloaded = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap();
+        let downloaded = fetch(&url, cache.path()).unwrap();
 
         assert_eq!(text(downloaded), "new");
         drop(server);
@@ -383,8 +425,8 @@ mod tests {
         let head = format!("200 OK\r\nContent-Length: 5\r\nRepr-Digest: sha-256=:{digest}:");
         let (url, _server) = serve(vec![answer(&head, "wrong"), answer(&head, "right")]);
 
-        let refused = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap_err();
-        let downloaded = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap();
+        let refused = fetch(&url, cache.path()).unwrap_err();
+        let downloaded = fetch(&url, cache.path()).unwrap();
 
         assert!(refused.to_string().contains("announced"), "{refused}");
         assert_eq!(text(downloaded), "right");
@@ -395,8 +437,61 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let (url, _server) = serve(vec![answer("404 Not Found\r\nContent-Length: 0", "")]);
 
-        let refused = download(&url, cache.path(), &|_| {}, &Cancel::default()).unwrap_err();
+        let refused = fetch(&url, cache.path()).unwrap_err();
 
         assert!(refused.to_string().contains("404"), "{refused}");
+    }
+
+    #[test]
+    fn a_token_goes_to_its_hub_and_with_no_redirect_elsewhere() {
+        let cache = tempfile::tempdir().unwrap();
+        let (other, asked_of_other) = serve(vec![answer("200 OK\r\nContent-Length: 2", "ok")]);
+        let away = format!("302 Found\r\nLocation: {other}\r\nContent-Length: 0");
+        let here = "307 Temporary Redirect\r\nLocation: /next\r\nContent-Length: 0";
+        let (hub, asked_of_hub) = serve(vec![answer(here, ""), answer(&away, "")]);
+        let sources = Sources {
+            hub_tokens: vec![(hub.clone(), "s3cret".to_owned().into())],
+            ..Sources::default()
+        };
+
+        let downloaded = fetch_as(&sources, &hub, cache.path()).unwrap();
+
+        assert_eq!(text(downloaded), "ok");
+        for asked in asked_of_hub.join().unwrap() {
+            assert!(asked.contains("authorization: bearer s3cret"), "{asked}");
+        }
+        let asked = asked_of_other.join().unwrap();
+        assert!(!asked[0].contains("authorization"), "{asked:?}");
+    }
+
+    #[test]
+    fn nobody_else_is_shown_the_token_of_a_hub() {
+        let cache = tempfile::tempdir().unwrap();
+        let (url, asked) = serve(vec![answer("200 OK\r\nContent-Length: 2", "ok")]);
+        let mut same_host = url.clone();
+        same_host.set_scheme("https").unwrap();
+        let hubs = [same_host, "http://hub.example.org".parse().unwrap()];
+        let hubs = hubs.map(|hub| (hub, "s3cret".to_owned().into()));
+        let sources = Sources {
+            hub_tokens: hubs.into(),
+            ..Sources::default()
+        };
+
+        fetch_as(&sources, &url, cache.path()).unwrap();
+
+        assert!(!asked.join().unwrap()[0].contains("authorization"));
+    }
+
+    #[test]
+    fn what_the_disk_has_no_room_for_is_not_begun() {
+        let cache = tempfile::tempdir().unwrap();
+        let head = format!("200 OK\r\nContent-Length: {}", u64::MAX / 2);
+        let (url, _server) = serve(vec![answer(&head, "x")]);
+
+        let refused = fetch(&url, cache.path()).unwrap_err().to_string();
+
+        assert!(refused.contains("has room for"), "{refused}");
+        let left = fs::read_dir(cache.path().join(FOLDER)).unwrap();
+        assert_eq!(left.count(), 0);
     }
 }

@@ -132,12 +132,15 @@ fn assert_refused(client: &Client<'_>, when: &str) -> anyhow::Result<()> {
 }
 
 fn assert_pulled(client: &Client<'_>, digest: &str) -> anyhow::Result<()> {
-    for address in addresses().into_iter().skip(2) {
-        client
-            .apptainer(&["pull", "--force", "pulled.sif", &address])?
-            .success()?;
-        let pulled = pull::digest_of(&client.file("pulled.sif"))?;
-        assert_eq!(pulled, digest, "{address}");
+    for (number, address) in addresses().into_iter().enumerate().skip(1) {
+        // Apptainer has no token for the web, ours has that of its login.
+        if number > 1 {
+            client
+                .apptainer(&["pull", "--force", "pulled.sif", &address])?
+                .success()?;
+            let pulled = pull::digest_of(&client.file("pulled.sif"))?;
+            assert_eq!(pulled, digest, "{address}");
+        }
         client
             .ours(&format!("pull --force ours.sif {address}"))?
             .success()?;
@@ -149,7 +152,7 @@ fn assert_pulled(client: &Client<'_>, digest: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the image is, by each protocol; the first two carry no token.
+/// Where the image is, by each protocol; with the first two, Apptainer sends no token.
 fn addresses() -> [String; 4] {
     [
         format!("shub://{HOST}/lab/secret:v1"),

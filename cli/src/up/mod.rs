@@ -37,7 +37,7 @@ const HUB_GRACE: Duration = Duration::from_secs(15);
 #[command(after_help = "\
 As root, the ports are bound first; then everything runs as the user of --user.
 
-Settings of --config are those of `cooperage serve` (lease_seconds, attempts, [limits], [fetch]);
+Settings of --config are those of `cooperage serve` (lease_seconds, attempts, [limits], [fetch], [rates]);
 what a file says of data, database_url, listen and public_url gives way to this command line.
 
 Examples:

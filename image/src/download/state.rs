@@ -1,11 +1,11 @@
 //! What tells a file of the web as it is now from what it was before.
 
-use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::CONTENT_LENGTH;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::{cause_of, client, header, refused};
+use super::{Web, cause_of, header, refused};
 use crate::error::Error;
 
 /// What a server can say of a file's content; any of them will do.
@@ -13,8 +13,8 @@ const TELLING: [&str; 3] = ["etag", "last-modified", "repr-digest"];
 
 /// Asks for the head of a file: another answer for another content. Nothing from a server that
 /// does not tell.
-pub(crate) fn state(url: &Url) -> Result<Option<String>, Error> {
-    let answer = client()?.head(url.clone()).send();
+pub(crate) fn state(web: &Web<'_>, url: &Url) -> Result<Option<String>, Error> {
+    let answer = web.ask(&Method::HEAD, url, &HeaderMap::new())?;
     let answer = answer.map_err(|error| Error::Network {
         message: format!("{url} cannot be reached: {}", cause_of(&error)),
         source: None,

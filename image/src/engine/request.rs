@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::parts::Parts;
 use crate::definition;
 use secrecy::SecretString;
+use url::Url;
 
 use crate::oci::{Credentials, Platform, Registries};
 use crate::sandbox::{Bind, Identity, Network};
@@ -73,6 +74,8 @@ pub struct Sources {
     pub library: Option<String>,
     /// A token for that library, and for no other.
     pub library_token: Option<SecretString>,
+    /// Hubs at which the user is logged in, each with a token for it alone.
+    pub hub_tokens: Vec<(Url, SecretString)>,
     /// Files of public PGP keys; missing ones are passed over.
     pub keyrings: Vec<PathBuf>,
 }

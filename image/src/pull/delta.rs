@@ -9,9 +9,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, IF_RANGE, RANGE};
+use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::Source;
@@ -38,12 +38,7 @@ pub(super) enum Ended {
 }
 
 /// Puts the image at `place`.
-pub(super) fn pull(
-    client: &Client,
-    source: Source<'_>,
-    layout: &Layout,
-    place: &Path,
-) -> Result<Ended, Error> {
+pub(super) fn pull(source: Source<'_>, layout: &Layout, place: &Path) -> Result<Ended, Error> {
     let mut objects = BTreeMap::new();
     for extent in &layout.extents {
         if !objects.contains_key(&extent.object) {
@@ -52,7 +47,6 @@ pub(super) fn pull(
         }
     }
     let mut pull = Pull {
-        client,
         source,
         layout,
         objects,
@@ -76,7 +70,6 @@ pub(super) fn pull(
 }
 
 struct Pull<'a> {
-    client: &'a Client,
     source: Source<'a>,
     layout: &'a Layout,
     objects: BTreeMap<String, Object>,
@@ -136,12 +129,15 @@ impl Pull<'_> {
     }
 
     fn fetch(&mut self, range: Range<u64>, left: u64) -> Result<Part, Error> {
-        let request = self
-            .client
-            .get(self.source.url.clone())
-            .header(RANGE, format!("bytes={}-{}", range.start, range.end - 1))
-            .header(IF_RANGE, format!("\"{}\"", self.layout.digest));
-        let mut response = match request.send() {
+        let only = [
+            (RANGE, format!("bytes={}-{}", range.start, range.end - 1)),
+            (IF_RANGE, format!("\"{}\"", self.layout.digest)),
+        ];
+        let only = only
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.try_into().ok()?)));
+        let Source { web, url, .. } = self.source;
+        let mut response = match web.ask(&Method::GET, url, &only.collect())? {
             Ok(response) => response,
             Err(error) => return Ok(Part::Broken(error.without_url().to_string())),
         };

@@ -2,12 +2,13 @@
 
 use std::io::Read as _;
 
-use reqwest::blocking::Client;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use url::Url;
 
 use super::Source;
+use crate::download::Web;
 use crate::error::Error;
 
 /// What a hub says of an image, at its address with `.layout` behind it.
@@ -35,10 +36,10 @@ const MOST_BYTES: u64 = 32 << 20;
 
 impl Layout {
     /// Asks for it; nothing if the address is not one of a hub, or the image is one piece.
-    pub(super) fn of(client: &Client, source: Source<'_>) -> Result<Option<Self>, Error> {
+    pub(super) fn of(source: Source<'_>) -> Result<Option<Self>, Error> {
         let mut url = source.url.clone();
         url.set_path(&format!("{}.layout", url.path()));
-        let Some(text) = ask(client, &url) else {
+        let Some(text) = ask(source.web, &url) else {
             return Ok(None);
         };
         let layout: Self = serde_json::from_slice(&text).map_err(|_| Error::Base {
@@ -81,8 +82,9 @@ fn is_digest(text: &str) -> bool {
 
 /// A server that does not know of layouts answers anything, or nothing: the image itself can be
 /// asked for all the same.
-fn ask(client: &Client, url: &Url) -> Option<Vec<u8>> {
-    let response = client.get(url.clone()).send().ok()?;
+fn ask(web: &Web<'_>, url: &Url) -> Option<Vec<u8>> {
+    let answer = web.ask(&Method::GET, url, &HeaderMap::new());
+    let response = answer.ok()?.ok()?;
     let is_layout = response.headers().get(CONTENT_TYPE)?.as_bytes() == TYPE.as_bytes();
     if !is_layout || !response.status().is_success() {
         return None;

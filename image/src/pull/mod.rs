@@ -19,7 +19,7 @@ use self::layout::Layout;
 use crate::base::{self, Downloads};
 use crate::cache;
 use crate::definition::Bootstrap;
-use crate::download;
+use crate::download::{self, Web};
 use crate::engine::{self, Cancel, Engine, Event, Request};
 use crate::error::Error;
 use crate::replace::Replacement;
@@ -68,7 +68,9 @@ impl Engine {
     ) -> Result<(), Error> {
         let cache = &self.settings.cache;
         events(Event::Info(&format!("fetching {url}")));
+        let web = Web::new(&self.settings.sources)?;
         let source = Source {
+            web: &web,
             url,
             cache,
             events,
@@ -77,7 +79,7 @@ impl Engine {
         if source.pull_pieces(place)? {
             return Ok(());
         }
-        let mut image = download::download(url, cache, events, cancel)?;
+        let mut image = download::download(&web, url, cache, events, cancel)?;
         let mut new = Replacement::of(place)?;
         io::copy(&mut image.file, new.file()).map_err(Error::io("writing", place))?;
         new.finish()?;
@@ -87,7 +89,9 @@ impl Engine {
     fn pull_of_hub(&self, downloads: Downloads<'_>, from: &str) -> Result<(), Error> {
         let place = downloads.request.output.path();
         let url = base::locate_shub(downloads, from)?;
+        let web = Web::new(&self.settings.sources)?;
         let source = Source {
+            web: &web,
             url: &url,
             cache: &downloads.settings.cache,
             events: downloads.events,
@@ -115,6 +119,7 @@ impl Engine {
 /// An image at an address, and how it is fetched.
 #[derive(Clone, Copy)]
 struct Source<'a> {
+    web: &'a Web<'a>,
     url: &'a Url,
     cache: &'a Path,
     events: &'a (dyn Fn(Event<'_>) + Sync),
@@ -125,13 +130,12 @@ impl Source<'_> {
     /// Fetches the pieces of an image that are not here, and puts it at `place`; false if the
     /// address gives no pieces, or not those of one image.
     fn pull_pieces(self, place: &Path) -> Result<bool, Error> {
-        let client = download::client()?;
         for _ in 0..PIECES_TRIES {
-            let Some(layout) = Layout::of(&client, self)? else {
+            let Some(layout) = Layout::of(self)? else {
                 return Ok(false);
             };
             let held = cache::hold(self.cache)?;
-            let ended = delta::pull(&client, self, &layout, place)?;
+            let ended = delta::pull(self, &layout, place)?;
             drop(held);
             cache::trim_objects(self.cache)?;
             if let Ended::Complete = ended {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::download;
+use crate::download::{self, Web};
 use crate::engine::{Cancel, Context, Engine, Event, Output, Request, Settings, Test};
 use crate::error::Error;
 use crate::oci::Credentials;
@@ -139,7 +139,10 @@ impl Source<'_> {
     fn state(&self) -> Result<Option<String>, Error> {
         let (agent, from) = self.remote.parts()?;
         match agent {
-            "http" | "https" => download::state(&self.url()?),
+            "http" | "https" => {
+                let web = Web::new(&self.engine.settings.sources)?;
+                download::state(&web, &self.url()?)
+            }
             "docker" | "library" | "oras" | "shub" => {
                 let request = self.remote.request(Path::new(""))?;
                 self.engine
