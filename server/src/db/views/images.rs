@@ -109,16 +109,9 @@ pub async fn images(
                 WHERE tags.image_id = images.id
                 ORDER BY tags.name <> 'latest', tags.name
             ) AS "tags!",
-            COALESCE(
-                (
-                    SELECT count
-                    FROM pulls
-                    WHERE pulls.collection_id = images.collection_id
-                        AND pulls.digest = images.digest
-                ),
-                0
-            ) AS "pulls!"
+            COALESCE(pulls.count, 0) AS "pulls!"
         FROM images
+        LEFT JOIN pulls USING (collection_id, digest)
         JOIN collections ON collections.id = images.collection_id
         LEFT JOIN builds ON builds.id = images.build_id
         LEFT JOIN workers ON workers.id = builds.worker_id
