@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use cooperage_protocol::admin::{AddedCollection, Build, NewCollection};
-use cooperage_protocol::{BuildState, CollectionName, Mode};
+use cooperage_protocol::{BuildState, CollectionName, Mode, StepCache};
 use reqwest::Method;
 
 use crate::commands::tell_end;
@@ -97,6 +97,7 @@ fn connect(
         name,
         max_running: None,
         mode: Mode::Modern,
+        step_cache: StepCache::On,
     };
     let added = hub.add_collection(&collection)?;
     write_secret(&file, &serde_json::to_string(&added)?)?;

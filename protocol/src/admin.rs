@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    BuildId, BuildState, CollectionName, Diagnostic, Digest, Failure, Mode, Password, Tag,
-    Visibility,
+    BuildId, BuildState, CollectionName, Diagnostic, Digest, Failure, Mode, Password, StepCache,
+    Tag, Visibility,
 };
 
 /// Connects a git repository.
@@ -31,6 +31,9 @@ pub struct NewCollection {
     /// Which grammar its definitions are read with.
     #[serde(default)]
     pub mode: Mode,
+    /// Whether its builds may take what scripts and files made before.
+    #[serde(default, skip_serializing_if = "StepCache::is_on")]
+    pub step_cache: StepCache,
 }
 
 /// Changes settings of a collection; what is absent stays as it is.
@@ -43,6 +46,9 @@ pub struct CollectionChange {
     /// Which grammar its definitions are read with, from the next build on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Whether its builds may take what scripts and files made before, from the next build on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_cache: Option<StepCache>,
     /// Who sees it without a role in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
@@ -100,6 +106,9 @@ pub struct Collection {
     /// Which grammar its definitions are read with.
     #[serde(default)]
     pub mode: Mode,
+    /// Whether its builds may take what scripts and files made before.
+    #[serde(default)]
+    pub step_cache: StepCache,
     /// Who sees it without a role in it.
     #[serde(default)]
     pub visibility: Visibility,
@@ -118,6 +127,10 @@ pub struct BuildOnDemand {
     /// A branch, a tag or a full commit; the default branch when absent.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Whether these builds may take what scripts and files made before; `on` does not outdo a
+    /// collection where it is `off`.
+    #[serde(default, skip_serializing_if = "StepCache::is_on")]
+    pub step_cache: StepCache,
 }
 
 /// A build in a list.
@@ -137,6 +150,10 @@ pub struct Build {
     pub state: BuildState,
     /// Which attempt, from 1; 0 before the first.
     pub attempt: i32,
+    /// Whether it was asked for with or without the step cache; the collection's switch counts as
+    /// well.
+    #[serde(default)]
+    pub step_cache: StepCache,
     /// Why it has no image, when it failed or was cancelled.
     pub failure: Option<Failure>,
     /// What its last attempt told of the definition, in the order of lines.

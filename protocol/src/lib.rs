@@ -17,6 +17,7 @@ pub mod published;
 pub mod recipe;
 pub mod rights;
 mod schema;
+pub mod step_cache;
 pub mod worker;
 
 pub use build::{BuildState, Failure, FailureKind};
@@ -30,3 +31,4 @@ pub use names::{AccountName, CollectionName, Tag};
 pub use password::Password;
 pub use recipe::{Diagnostic, Mode, Severity};
 pub use rights::{Role, Scope, Visibility};
+pub use step_cache::StepCache;

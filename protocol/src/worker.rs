@@ -19,7 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::{ImageFacts, Layout};
-use crate::{BuildId, CheckId, CollectionName, Digest, Failure, Mode, Password, Tag};
+use crate::{BuildId, CheckId, CollectionName, Digest, Failure, Mode, Password, StepCache, Tag};
 
 /// Asks for work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub struct Assignment {
     /// Which grammar of definitions the collection is built with.
     #[serde(default)]
     pub mode: Mode,
+    /// Whether what scripts and files made before may be taken.
+    #[serde(default, skip_serializing_if = "StepCache::is_on")]
+    pub step_cache: StepCache,
     /// Accounts of the collection, each for its registry and no other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<RegistryAccount>,
@@ -140,7 +143,8 @@ pub struct Limits {
 /// A phase of the build has begun (and the one before it has ended).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseStarted {
-    /// Short name: `fetch`, `pre`, `base`, `setup`, `files`, `post`, `metadata`, `test`, `pack`, `upload`.
+    /// Short name: `fetch`, `pre`, `base`, `setup`, `files`, `post`, `step` (in place of these three,
+    /// when what they made is taken from the step cache), `metadata`, `test`, `pack`, `upload`.
     pub name: String,
 }
 

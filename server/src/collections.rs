@@ -43,6 +43,7 @@ pub async fn add_collection(hub: &Hub, new: &NewCollection) -> Result<AddedColle
         webhook_secret: &secret,
         max_running: new.max_running,
         mode: new.mode,
+        step_cache: new.step_cache,
     };
     let Some(id) = collections::insert(&hub.db, &row).await? else {
         return Err(Error::Conflict(format!(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use cooperage_protocol::admin::BuildOnDemand;
 use cooperage_protocol::{BuildId, BuildState, CollectionName, DeliveryId};
 
 use crate::collections;
@@ -17,13 +18,11 @@ use crate::state::Hub;
 pub async fn build_on_demand(
     hub: &Hub,
     name: &CollectionName,
-    reference: Option<&str>,
+    wish: &BuildOnDemand,
 ) -> Result<Vec<BuildId>, Error> {
     let collection = collections::find(hub, name).await?;
     let source = Source::of(hub, &collection);
-    let mut snapshot = source
-        .at_reference(reference.map(ToOwned::to_owned))
-        .await?;
+    let mut snapshot = source.at_reference(wish.reference.clone()).await?;
     if snapshot.recipes.is_empty() {
         let mut told = vec![format!(
             "there is no definition file at commit {}",
@@ -40,6 +39,7 @@ pub async fn build_on_demand(
         collection: collection.id,
         delivery: None,
         default_branch: learnt,
+        step_cache: wish.step_cache,
     };
     let mut planned = plan::all(&origin, &snapshot);
     if planned

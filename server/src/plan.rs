@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cooperage_protocol::{BuildId, CollectionId, DeliveryId};
+use cooperage_protocol::{BuildId, CollectionId, DeliveryId, StepCache};
 
 use crate::db::builds::{LastBuild, NewBuild};
 use crate::scan::Snapshot;
@@ -17,6 +17,8 @@ pub(crate) struct Origin {
     pub(crate) delivery: Option<DeliveryId>,
     /// The branch whose images have plain tags.
     pub(crate) default_branch: Option<String>,
+    /// Whether they may take what scripts and files made before.
+    pub(crate) step_cache: StepCache,
 }
 
 /// A build of every recipe.
@@ -43,6 +45,7 @@ pub(crate) fn all(origin: &Origin, snapshot: &Snapshot) -> Vec<NewBuild> {
             tag: assigned.tag,
             aliases: assigned.aliases,
             tag_note: assigned.note,
+            step_cache: origin.step_cache,
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cooperage_protocol::CollectionId;
+use cooperage_protocol::{CollectionId, StepCache};
 use sqlx::{PgConnection, PgExecutor};
 
 use crate::db::builds::{self, NewBuild};
@@ -149,6 +149,7 @@ async fn process_push(
         collection: collection.id,
         delivery: Some(claimed.id),
         default_branch,
+        step_cache: StepCache::On,
     };
     queue(hub, claimed, &origin, &snapshot).await
 }

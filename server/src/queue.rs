@@ -148,6 +148,7 @@ async fn assignment(hub: &Hub, leased: leases::Leased) -> Result<Assignment, Err
         recipe: leased.recipe,
         accounts: credentials::for_build(hub, leased.collection_id).await?,
         mode: leased.mode.parse().map_err(anyhow::Error::from)?,
+        step_cache: leased.step_cache.parse().map_err(anyhow::Error::from)?,
         limits: limits(&hub.config.limits),
     })
 }

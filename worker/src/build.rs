@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cooperage_image::{BuiltImage, Context, Error, Limits, Output, Request, definition};
 use cooperage_protocol::worker::{Assignment, FinishedImage, Outcome};
-use cooperage_protocol::{Failure, FailureKind, Mode, worker as protocol};
+use cooperage_protocol::{Failure, FailureKind, Mode, StepCache, worker as protocol};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -170,6 +170,7 @@ impl Making<'_> {
             root,
         };
         let output = Output::Sif(folder.join("image.sif"));
+        let request = Request::new(&assignment.recipe, definition, context, output);
         Ok(Request {
             definition_options: definition::Options {
                 mode: mode(assignment.mode),
@@ -177,7 +178,11 @@ impl Making<'_> {
             },
             limits: limits(assignment.limits),
             epoch: Some(assignment.commit_time),
-            ..Request::new(&assignment.recipe, definition, context, output)
+            step_age: match assignment.step_cache {
+                StepCache::On => request.step_age,
+                StepCache::Off => None,
+            },
+            ..request
         })
     }
 

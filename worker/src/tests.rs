@@ -22,7 +22,9 @@ use cooperage_protocol::worker::{
     Ability, Assignment, CheckAssignment, Claim, Lease, Limits, Missing, MissingObject, Offer,
     Outcome, RegistryAccount, Work,
 };
-use cooperage_protocol::{BuildId, CheckId, Diagnostic, Digest, FailureKind, Mode, Severity, Tag};
+use cooperage_protocol::{
+    BuildId, CheckId, Diagnostic, Digest, FailureKind, Mode, Severity, StepCache, Tag,
+};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -207,6 +209,7 @@ fn assignment() -> Assignment {
         commit_time: 1_600_000_000,
         recipe: "tools/Singularity".to_owned(),
         mode: Mode::Modern,
+        step_cache: StepCache::On,
         accounts: Vec::new(),
         limits: Limits {
             seconds: 60,
@@ -500,6 +503,31 @@ async fn a_failed_script_is_told_with_section_and_status_also_in_the_log() {
     );
     let log: Vec<u8> = told.log.into_values().flatten().collect();
     assert_eq!(log, b"FATAL:   %post ended with exit status 3\n");
+}
+
+#[tokio::test]
+async fn a_build_without_the_step_cache_asks_for_no_step_of_any_age() {
+    for (step_cache, is_taken) in [(StepCache::On, true), (StepCache::Off, false)] {
+        let build = move |request: &Request, _: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| {
+            assert_eq!(request.step_age.is_some(), is_taken);
+            Ok(write_image(request.output.path()))
+        };
+        let mut told = with_one_build();
+        told.work = Some(Work::Build(Box::new(Assignment {
+            step_cache,
+            ..assignment()
+        })));
+        let running = start(told, Arc::new(build)).await;
+
+        running.until(|told| told.outcome.is_some()).await;
+        let told = running.stop().await;
+
+        let outcome = told.outcome;
+        assert!(
+            matches!(outcome, Some(Outcome::Succeeded(_))),
+            "{outcome:?}"
+        );
+    }
 }
 
 #[tokio::test]

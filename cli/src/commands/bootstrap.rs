@@ -102,6 +102,7 @@ fn say_phase(display: &Display, phase: Phase) {
         Phase::Pre => "Running pre scriptlet",
         Phase::Setup => "Running setup scriptlet",
         Phase::Post => "Running post scriptlet",
+        Phase::Step => "Taking what scriptlets and files made from the step cache",
         Phase::Metadata => "Adding environment, labels and runscript to container",
         Phase::Test => "Running test scriptlet",
         Phase::Pack => "Finalizing Singularity container",

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use cooperage_protocol::admin::{
     AddedCollection, BuildOnDemand, Collection, CollectionChange, NewCollection,
 };
-use cooperage_protocol::{CollectionName, Mode, Tag, Visibility};
+use cooperage_protocol::{CollectionName, Mode, StepCache, Tag, Visibility};
 
 use super::{builds, credential, people};
 use crate::config::DataFolder;
@@ -53,6 +53,9 @@ pub(crate) struct Add {
     /// Accept definitions as Singularity 2 did, with a warning for what to write today.
     #[arg(long)]
     lenient: bool,
+    /// Run scripts and copy files in each build, even if nothing changed since the last one.
+    #[arg(long)]
+    no_step_cache: bool,
     #[command(flatten)]
     data: DataFolder,
     #[command(flatten)]
@@ -61,7 +64,7 @@ pub(crate) struct Add {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cooperage collection set lab/tool --lenient")]
-#[group(id = "change", required = true, multiple = true, args = ["max_running", "lenient", "modern", "visibility"])]
+#[group(id = "change", required = true, multiple = true, args = ["max_running", "lenient", "modern", "step_cache", "visibility"])]
 pub(crate) struct Set {
     /// The collection.
     #[arg(value_name = "OWNER/REPO")]
@@ -75,6 +78,10 @@ pub(crate) struct Set {
     /// Accept definitions as Apptainer does.
     #[arg(long)]
     modern: bool,
+    /// Whether builds may take what scripts and files made before, if nothing changed since: on or
+    /// off.
+    #[arg(long, value_name = "SWITCH")]
+    step_cache: Option<StepCache>,
     /// Who sees and pulls it without a role in it: public, internal or private.
     #[arg(long, value_name = "WHO")]
     visibility: Option<Visibility>,
@@ -102,6 +109,9 @@ pub(crate) struct Build {
     /// A branch, a tag or a full commit; the default branch when absent.
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
+    /// Run scripts and copy files even if nothing changed since the last build, and keep nothing.
+    #[arg(long)]
+    no_step_cache: bool,
     #[command(flatten)]
     data: DataFolder,
     #[command(flatten)]
@@ -142,9 +152,18 @@ fn add(args: Add) -> anyhow::Result<()> {
         } else {
             Mode::Modern
         },
+        step_cache: switch(args.no_step_cache),
     };
     let added = Hub::of(&args.data.path)?.add_collection(&collection)?;
     args.format.print(&added, instructions)
+}
+
+fn switch(no_step_cache: bool) -> StepCache {
+    if no_step_cache {
+        StepCache::Off
+    } else {
+        StepCache::On
+    }
 }
 
 fn instructions(added: &AddedCollection) -> String {
@@ -170,6 +189,7 @@ fn set(args: &Set) -> anyhow::Result<()> {
             (false, true) => Some(Mode::Modern),
             (false, false) => None,
         },
+        step_cache: args.step_cache,
         visibility: args.visibility,
     };
     let changed = Hub::of(&args.data.path)?.change_collection(&args.name, &change)?;
@@ -192,21 +212,29 @@ fn table(collections: &[Collection]) -> String {
                 collection.name.to_string(),
                 tags.join(","),
                 collection.mode.to_string(),
+                collection.step_cache.to_string(),
                 collection.visibility.to_string(),
                 output::time(collection.updated_at),
                 collection.clone_url.clone(),
             ]
         })
         .collect();
-    output::table(
-        ["NAME", "TAGS", "MODE", "SEEN BY", "UPDATED", "CLONED FROM"],
-        &rows,
-    )
+    let heads = [
+        "NAME",
+        "TAGS",
+        "MODE",
+        "STEP CACHE",
+        "SEEN BY",
+        "UPDATED",
+        "CLONED FROM",
+    ];
+    output::table(heads, &rows)
 }
 
 fn build(args: Build) -> anyhow::Result<()> {
     let what = BuildOnDemand {
         reference: args.reference,
+        step_cache: switch(args.no_step_cache),
     };
     let queued = Hub::of(&args.data.path)?.build_now(&args.name, &what)?;
     args.format.print(&queued, |queued| builds::table(queued))

@@ -15,6 +15,8 @@ pub enum Phase {
     Files,
     /// `%post` runs.
     Post,
+    /// What `%setup`, `%files` and `%post` make is taken from the step cache instead.
+    Step,
     /// `/.singularity.d` is written.
     Metadata,
     /// `%test` runs.
@@ -32,6 +34,7 @@ impl Phase {
             Self::Setup => "setup",
             Self::Files => "files",
             Self::Post => "post",
+            Self::Step => "step",
             Self::Metadata => "metadata",
             Self::Test => "test",
             Self::Pack => "pack",

@@ -8,6 +8,7 @@
 use std::process;
 use std::time::SystemTime;
 
+use super::event::Phase;
 use super::request::Context;
 use super::stage::StageBuild;
 use super::stages::Stages;
@@ -34,6 +35,7 @@ impl<'a> StageBuild<'a> {
         if let Some(lower) = store.find(Role::Step, &key, Some(age))?
             && let Some((step, pack)) = self.with_pack(lower, &key, &namespace)?
         {
+            self.enter(Phase::Step)?;
             self.say(&format!(
                 "scripts and files are as they were {} ago; --no-step-cache runs and copies them again",
                 step.age()

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use cooperage_protocol::admin::CollectionChange;
-use cooperage_protocol::{CollectionId, CollectionName, Mode, Visibility};
+use cooperage_protocol::{CollectionId, CollectionName, Mode, StepCache, Visibility};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -37,6 +37,8 @@ pub struct NewCollection<'a> {
     pub max_running: Option<NonZeroU16>,
     /// Which grammar its definitions are read with.
     pub mode: Mode,
+    /// Whether its builds may take what scripts and files made before.
+    pub step_cache: StepCache,
 }
 
 struct Row {
@@ -62,8 +64,9 @@ impl From<Row> for Collection {
 /// Connects a repository; nothing when the name is taken.
 pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option<CollectionId>> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO collections (id, name, clone_url, forge, webhook_secret, max_running, mode)
-         VALUES ($1, $2, $3, 'github', $4, COALESCE($5, 2), $6)
+        "INSERT INTO collections (id, name, clone_url, forge, webhook_secret, max_running, mode,
+                                  step_cache)
+         VALUES ($1, $2, $3, 'github', $4, COALESCE($5, 2), $6, $7)
          ON CONFLICT (lower(name)) DO NOTHING
          RETURNING id",
         CollectionId::generate().0,
@@ -72,6 +75,7 @@ pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option
         new.webhook_secret,
         new.max_running.map(|most| i32::from(most.get())),
         new.mode.as_str(),
+        new.step_cache.as_str(),
     )
     .fetch_optional(db)
     .await?;
@@ -170,12 +174,13 @@ pub async fn change(db: &PgPool, id: CollectionId, change: &CollectionChange) ->
     sqlx::query!(
         "UPDATE collections
          SET max_running = COALESCE($2, max_running), mode = COALESCE($3, mode),
-             visibility = COALESCE($4, visibility)
+             visibility = COALESCE($4, visibility), step_cache = COALESCE($5, step_cache)
          WHERE id = $1",
         id.0,
         change.max_running.map(|most| i32::from(most.get())),
         change.mode.map(Mode::as_str),
         change.visibility.map(Visibility::as_str),
+        change.step_cache.map(StepCache::as_str),
     )
     .execute(db)
     .await?;

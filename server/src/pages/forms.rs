@@ -4,7 +4,8 @@ use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::post;
 use axum::{Form, Router};
-use cooperage_protocol::{BuildId, DeliveryId};
+use cooperage_protocol::admin::BuildOnDemand;
+use cooperage_protocol::{BuildId, DeliveryId, StepCache};
 use serde::Deserialize;
 
 use super::not_found;
@@ -26,6 +27,8 @@ pub(super) fn router() -> Router<Hub> {
 struct Wish {
     #[serde(default, rename = "ref")]
     reference: String,
+    #[serde(default)]
+    step_cache: StepCache,
 }
 
 async fn build(
@@ -35,7 +38,11 @@ async fn build(
 ) -> Result<Redirect, Error> {
     let name = parse_collection(&owner, &repository)?;
     let reference = Some(wish.reference.trim()).filter(|reference| !reference.is_empty());
-    let builds = crate::build_on_demand(&hub, &name, reference).await?;
+    let wish = BuildOnDemand {
+        reference: reference.map(ToOwned::to_owned),
+        step_cache: wish.step_cache,
+    };
+    let builds = crate::build_on_demand(&hub, &name, &wish).await?;
     Ok(match builds[..] {
         [only] => Redirect::to(&format!("/builds/{only}")),
         _ => Redirect::to(&format!("/{name}#builds")),

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use cooperage_protocol::accounts::Member;
 use cooperage_protocol::admin::{CollectionChange, Credential, NewCredential};
-use cooperage_protocol::{CollectionName, Mode, Password, RegistryCheck};
+use cooperage_protocol::{CollectionName, Mode, Password, RegistryCheck, StepCache};
 use serde::Deserialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -155,6 +155,7 @@ fn image_at(registry: &str, checks: &[RegistryCheck]) -> String {
 struct Change {
     mode: Mode,
     max_running: NonZeroU16,
+    step_cache: Option<StepCache>,
 }
 
 async fn change(
@@ -165,6 +166,7 @@ async fn change(
     let change = CollectionChange {
         mode: Some(form.mode),
         max_running: Some(form.max_running),
+        step_cache: form.step_cache,
         visibility: None,
     };
     crate::change_collection(&hub, &name, &change).await?;

@@ -66,7 +66,7 @@ async fn build(
         parse_json(&body)?
     };
     let mut builds = Vec::new();
-    for id in crate::build_on_demand(&hub, &name, wish.reference.as_deref()).await? {
+    for id in crate::build_on_demand(&hub, &name, &wish).await? {
         builds.push(find_build(&hub, id).await?);
     }
     Ok((StatusCode::ACCEPTED, Json(builds)))

@@ -1,5 +1,7 @@
 //! What becomes of a delivery?
 
+use cooperage_protocol::admin::{BuildOnDemand, CollectionChange};
+
 use super::*;
 
 const RECIPE: &str = "Bootstrap: docker\nFrom: debian:12\n";
@@ -314,7 +316,8 @@ async fn a_build_on_demand_takes_what_is_not_built_and_else_everything(db: PgPoo
     world.connect("lab/tool", git.path()).await;
     git.commit(&[("Singularity", RECIPE), ("b.def", RECIPE)]);
     let name = "LAB/Tool".parse().unwrap();
-    let build = || crate::build_on_demand(&world.hub, &name, None);
+    let wish = BuildOnDemand::default();
+    let build = || crate::build_on_demand(&world.hub, &name, &wish);
 
     assert_eq!(build().await.unwrap().len(), 2);
     let (alice, _) = world.worker("alice").await;
@@ -326,7 +329,11 @@ async fn a_build_on_demand_takes_what_is_not_built_and_else_everything(db: PgPoo
         "nothing qualifies: both again"
     );
 
-    let unknown = crate::build_on_demand(&world.hub, &name, Some("nowhere"))
+    let nowhere = BuildOnDemand {
+        reference: Some("nowhere".to_owned()),
+        ..BuildOnDemand::default()
+    };
+    let unknown = crate::build_on_demand(&world.hub, &name, &nowhere)
         .await
         .unwrap_err();
     assert!(
@@ -339,4 +346,52 @@ async fn a_build_on_demand_takes_what_is_not_built_and_else_everything(db: PgPoo
         world.texts("SELECT default_branch FROM collections").await,
         ["main"]
     );
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_build_has_the_step_cache_where_neither_it_nor_its_collection_says_off(db: PgPool) {
+    use StepCache::{Off, On};
+
+    let world = World::new(db);
+    let git = world.repository("tool");
+    world.connect("lab/tool", git.path()).await;
+    git.commit(&[("Singularity", RECIPE)]);
+    let name = "lab/tool".parse().unwrap();
+    let (alice, _) = world.worker("alice").await;
+    let mut given = Vec::new();
+
+    for of_collection in [StepCache::On, StepCache::Off] {
+        let change = CollectionChange {
+            step_cache: Some(of_collection),
+            ..CollectionChange::default()
+        };
+        crate::change_collection(&world.hub, &name, &change)
+            .await
+            .unwrap();
+        for step_cache in [StepCache::On, StepCache::Off] {
+            let wish = BuildOnDemand {
+                reference: None,
+                step_cache,
+            };
+            crate::build_on_demand(&world.hub, &name, &wish)
+                .await
+                .unwrap();
+            let assignment = world.given(alice, Duration::ZERO).await.unwrap();
+            given.push((of_collection, step_cache, assignment.step_cache));
+            let holder = Holder {
+                build: assignment.build,
+                attempt: assignment.attempt,
+                worker: alice,
+            };
+            uploads::publish(&world, holder, b"image").await.unwrap();
+        }
+    }
+
+    let expected = [
+        (On, On, On),
+        (On, Off, Off),
+        (Off, On, Off),
+        (Off, Off, Off),
+    ];
+    assert_eq!(given, expected);
 }

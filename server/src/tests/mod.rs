@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use cooperage_protocol::admin::NewCollection;
 use cooperage_protocol::worker::{Assignment, Work};
-use cooperage_protocol::{BuildId, CollectionId, Mode, WorkerId};
+use cooperage_protocol::{BuildId, CollectionId, Mode, StepCache, WorkerId};
 use hmac::{Hmac, KeyInit, Mac};
 use sqlx::{PgPool, Row};
 use tempfile::TempDir;
@@ -81,6 +81,7 @@ impl World {
             clone_url: clone_url.to_owned(),
             max_running: None,
             mode: Mode::Modern,
+            step_cache: StepCache::On,
         };
         crate::add_collection(&self.hub, &new).await.unwrap().secret
     }
@@ -139,6 +140,7 @@ impl World {
             tag: "latest".parse().unwrap(),
             aliases: vec![],
             tag_note: None,
+            step_cache: StepCache::On,
         };
         let mut db = self.hub.db.acquire().await.unwrap();
         assert!(crate::db::builds::enqueue(&mut db, &new).await.unwrap());

@@ -1,8 +1,8 @@
 //! The calls of the command line.
 
 use axum::http::StatusCode;
-use cooperage_protocol::Mode;
 use cooperage_protocol::admin::{AddedCollection, Build, Collection, Problem, Worker};
+use cooperage_protocol::{Mode, StepCache};
 use cooperage_server::auth;
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
@@ -125,5 +125,16 @@ async fn a_setting_that_is_not_named_stays_as_it_is(db: PgPool) {
     let wrong = call(&site, "PATCH", path, r#"{"mode": "strict"}"#).await;
 
     assert_eq!((lenient.mode, still.mode), (Mode::Lenient, Mode::Lenient));
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+
+    let off: Collection = parse(&call(&site, "PATCH", path, r#"{"step_cache": "off"}"#).await);
+    let still: Collection = parse(&call(&site, "PATCH", path, r#"{"max_running": 4}"#).await);
+    let wrong = call(&site, "PATCH", path, r#"{"step_cache": "no"}"#).await;
+
+    assert_eq!(lenient.step_cache, StepCache::On);
+    assert_eq!(
+        (off.step_cache, still.step_cache),
+        (StepCache::Off, StepCache::Off)
+    );
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
 }

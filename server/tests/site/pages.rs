@@ -28,6 +28,32 @@ async fn an_empty_hub_says_what_to_do_next(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn a_build_says_what_came_from_the_step_cache_and_whether_it_was_not_to_be_used(db: PgPool) {
+    let site = Site::open(db).await;
+    let (with, without) = (
+        site.add_build("succeeded", "latest").await,
+        site.add_build("succeeded", "latest").await,
+    );
+    site.add_phase(with, "step").await;
+    site.add_phase(without, "post").await;
+    sqlx::query("UPDATE builds SET step_cache = 'off' WHERE id = $1")
+        .bind(without.0)
+        .execute(&site.hub.db)
+        .await
+        .unwrap();
+
+    let with = site.page(&format!("/builds/{with}")).await;
+    let without = site.page(&format!("/builds/{without}")).await;
+
+    let (taken, unused) = (
+        "scripts and files, from the step cache",
+        "not used, as was asked for",
+    );
+    assert!(with.contains(taken) && !with.contains(unused));
+    assert!(without.contains(unused) && !without.contains(taken));
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
 async fn pages_show_each_state_and_run_nothing_that_a_recipe_smuggles_in(db: PgPool) {
     let site = Site::open(db).await;
     let digest = site.publish("latest", b"image").await;

@@ -106,6 +106,23 @@ async fn the_mode_is_changed_and_an_impossible_one_is_not(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn the_step_cache_is_switched_off_and_on(db: PgPool) {
+    let site = Site::open(db).await;
+    let cookie = log_in(&site).await;
+
+    let before = show(&site, &cookie, PATH).await.text();
+    let form = "mode=modern&max_running=3&step_cache=off";
+    press(&site, &cookie, PATH, form).await;
+    let after = show(&site, &cookie, PATH).await.text();
+
+    let checked = |page: &str, switch: &str| {
+        page.contains(&format!(r#"name="step_cache" value="{switch}" checked"#))
+    };
+    assert!(checked(&before, "on") && !checked(&before, "off"));
+    assert!(checked(&after, "off") && !checked(&after, "on"));
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
 async fn another_webhook_secret_is_shown_once(db: PgPool) {
     let site = Site::open(db).await;
     let cookie = log_in(&site).await;

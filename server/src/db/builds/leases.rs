@@ -39,6 +39,8 @@ pub struct Leased {
     pub collection: String,
     /// Which grammar its definitions are read with.
     pub mode: String,
+    /// Whether it may take what scripts and files made before: where build and collection agree.
+    pub step_cache: String,
     /// The tag its image gets.
     pub tag: String,
     /// The commit, in hex.
@@ -116,7 +118,9 @@ pub async fn claim(
            WHERE builds.id = next.id AND collections.id = builds.collection_id
            RETURNING builds.id, builds.attempt, builds.collection_id, collections.name,
                      collections.mode, builds.tag, builds.commit_sha, builds.commit_time,
-                     builds.recipe",
+                     builds.recipe,
+                     CASE builds.step_cache WHEN 'on' THEN collections.step_cache
+                                            ELSE builds.step_cache END AS \"step_cache!\"",
         worker.0,
         lease_seconds,
     )
@@ -128,6 +132,7 @@ pub async fn claim(
         collection_id: row.collection_id.into(),
         collection: row.name,
         mode: row.mode,
+        step_cache: row.step_cache,
         tag: row.tag,
         commit: row.commit_sha,
         commit_time: row.commit_time,

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use cooperage_protocol::{
-    BuildId, BuildState, CollectionId, DeliveryId, Failure, FailureKind, Tag,
+    BuildId, BuildState, CollectionId, DeliveryId, Failure, FailureKind, StepCache, Tag,
 };
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
@@ -39,6 +39,8 @@ pub struct NewBuild {
     pub aliases: Vec<Tag>,
     /// Why the tag is not simply what the recipe's name says.
     pub tag_note: Option<String>,
+    /// Whether it may take what scripts and files made before, if its collection's builds may.
+    pub step_cache: StepCache,
 }
 
 /// The last build of a recipe on a ref.
@@ -58,8 +60,8 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
     let aliases: Vec<String> = new.aliases.iter().map(Tag::to_string).collect();
     let queued = sqlx::query!(
         "INSERT INTO builds (id, collection_id, delivery_id, recipe, recipe_blob, commit_sha,
-                             commit_time, git_ref, tag, aliases, tag_note)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                             commit_time, git_ref, tag, aliases, tag_note, step_cache)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (delivery_id, recipe, tag) DO NOTHING",
         new.id.0,
         new.collection.0,
@@ -72,6 +74,7 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
         new.tag.as_str(),
         &aliases[..],
         new.tag_note,
+        new.step_cache.as_str(),
     )
     .execute(&mut *db)
     .await?
@@ -89,9 +92,9 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
 pub(crate) async fn copy(db: &mut PgConnection, from: BuildId, to: BuildId) -> sqlx::Result<bool> {
     let queued = sqlx::query!(
         "INSERT INTO builds (id, collection_id, recipe, recipe_blob, commit_sha, commit_time,
-                             git_ref, tag, aliases, tag_note)
+                             git_ref, tag, aliases, tag_note, step_cache)
          SELECT $2, collection_id, recipe, recipe_blob, commit_sha, commit_time,
-                git_ref, tag, aliases, tag_note
+                git_ref, tag, aliases, tag_note, step_cache
          FROM builds
          WHERE id = $1 AND state IN ('succeeded', 'failed', 'cancelled')",
         from.0,

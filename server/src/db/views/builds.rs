@@ -50,6 +50,8 @@ pub struct BuildRow {
     pub state: Json<BuildState>,
     /// Which attempt, from 1.
     pub attempt: i32,
+    /// Whether it was asked for with or without the step cache.
+    pub step_cache: String,
     /// Who has or had it.
     pub worker: Option<String>,
     /// Whether somebody asked to stop it.
@@ -89,7 +91,7 @@ pub async fn builds(
         BuildRow,
         r#"SELECT builds.id, collections.name AS collection, collections.id AS collection_id,
             recipe, recipe_blob, commit_sha AS commit, git_ref, tag, aliases, tag_note,
-            to_jsonb(state) AS "state!: Json<BuildState>", attempt,
+            to_jsonb(state) AS "state!: Json<BuildState>", attempt, builds.step_cache,
             workers.name AS "worker?", cancel_requested,
             failure AS "failure: Json<Failure>",
             diagnostics AS "diagnostics: Json<Vec<Diagnostic>>",
@@ -143,6 +145,7 @@ impl TryFrom<BuildRow> for Build {
             commit: row.commit,
             state: row.state.0,
             attempt: row.attempt,
+            step_cache: row.step_cache.parse()?,
             failure: row.failure.map(|Json(failure)| failure),
             diagnostics: in_order(row.diagnostics.0),
             image,
@@ -170,6 +173,16 @@ pub struct PhaseRow {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
+}
+
+impl PhaseRow {
+    /// Its name for people: most are words already.
+    pub fn words(&self) -> &str {
+        match self.name.as_str() {
+            "step" => "scripts and files, from the step cache",
+            name => name,
+        }
+    }
 }
 
 /// The phases of a build in the order in which they began.

@@ -21,6 +21,8 @@ pub struct CollectionRow {
     pub forge: String,
     /// Which grammar its definitions are read with.
     pub mode: String,
+    /// Whether its builds may take what scripts and files made before.
+    pub step_cache: String,
     /// Who sees it without a role in it.
     pub visibility: String,
     /// Its tags, in order.
@@ -103,7 +105,7 @@ async fn select_collections(
     };
     sqlx::query_as!(
         CollectionRow,
-        r#"SELECT collections.id, collections.name, clone_url, forge, mode, visibility,
+        r#"SELECT collections.id, collections.name, clone_url, forge, mode, step_cache, visibility,
             ARRAY(
                 SELECT tags.name
                 FROM tags
@@ -150,6 +152,7 @@ impl From<CollectionRow> for Option<Collection> {
             name: row.name.parse().ok()?,
             clone_url: row.clone_url,
             mode: row.mode.parse().ok()?,
+            step_cache: row.step_cache.parse().ok()?,
             visibility: row.visibility.parse().ok()?,
             tags: row.tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
             updated_at: row.updated_at,
