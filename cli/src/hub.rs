@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Build, BuildOnDemand, Clean, Cleaned, Collection,
-    CollectionChange, Credential, NewCheck, NewCollection, NewCredential, NewWorker, Problem,
-    StoreUsage, Worker,
+    AddedCollection, AddedWorker, Build, BuildOnDemand, CheckStore, CheckedStore, Clean, Cleaned,
+    Collection, CollectionChange, Credential, NewCheck, NewCollection, NewCredential, NewWorker,
+    Problem, StoreUsage, Worker,
 };
 use cooperage_protocol::{BuildId, CheckId, CollectionName, RegistryCheck};
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -240,6 +240,10 @@ impl Hub {
 
     pub(crate) fn store(&self) -> Result<StoreUsage> {
         self.json(self.request(Method::GET, "/api/store"))
+    }
+
+    pub(crate) fn check_store(&self, from: &CheckStore) -> Result<CheckedStore> {
+        self.json(self.request(Method::POST, "/api/store/check").json(from))
     }
 
     pub(crate) fn clean_store(&self, clean: &Clean) -> Result<Cleaned> {

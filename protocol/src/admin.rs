@@ -240,6 +240,61 @@ pub struct Cleaned {
     pub bytes: u64,
 }
 
+/// Reads objects of the store again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckStore {
+    /// Where to go on: what [`CheckedStore::next`] said; at the first object when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Digest>,
+}
+
+/// What was read of the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckedStore {
+    /// How many objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that are not what they should be.
+    pub damaged: Vec<DamagedObject>,
+    /// The last one that was read, if there are more: go on after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Digest>,
+}
+
+/// An object that is not what it should be. It is not served any more; a build whose image has a piece
+/// of it sends it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DamagedObject {
+    /// The SHA-256 that it should have.
+    pub digest: Digest,
+    /// What is wrong.
+    pub damage: Damage,
+    /// The images that need it.
+    pub images: Vec<ImageInNeed>,
+}
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Damage {
+    /// It has no file.
+    Missing,
+    /// Its file has other bytes; it was laid aside.
+    Changed,
+}
+
+/// An image that needs a damaged object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImageInNeed {
+    /// Its collection.
+    pub collection: CollectionName,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+}
+
 /// An error, RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {

@@ -140,3 +140,56 @@ pub async fn usage(db: &PgPool) -> sqlx::Result<Usage> {
     .fetch_one(db)
     .await
 }
+
+/// Objects in the order of their names, with their sizes.
+pub async fn after(
+    db: &PgPool,
+    after: Option<Digest>,
+    limit: i64,
+) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        "SELECT digest, size_bytes
+         FROM objects
+         WHERE $1::text IS NULL OR digest > $1
+         ORDER BY digest
+         LIMIT $2",
+        after.map(|digest| digest.to_string()),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.digest, row.size_bytes))
+        .collect())
+}
+
+/// An image that has a piece of an object.
+#[derive(Debug)]
+pub struct ImageOf {
+    /// The name of its collection.
+    pub collection: String,
+    /// Its digest.
+    pub digest: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+/// The images that have a piece of an object.
+pub async fn images_of(db: &PgPool, digest: Digest) -> sqlx::Result<Vec<ImageOf>> {
+    sqlx::query_as!(
+        ImageOf,
+        r#"SELECT collections.name AS collection, images.digest,
+            ARRAY(
+                SELECT tags.name FROM tags WHERE tags.image_id = images.id ORDER BY tags.name
+            ) AS "tags!"
+        FROM image_objects
+        JOIN images ON images.id = image_objects.image_id
+        JOIN collections ON collections.id = images.collection_id
+        WHERE image_objects.digest = $1
+        ORDER BY lower(collections.name), images.created_at"#,
+        digest.to_string(),
+    )
+    .fetch_all(db)
+    .await
+}

@@ -305,6 +305,7 @@ pub(super) const TABLE: &[Row] = &[
     api(POST, "/api/workers", Rule::Hub),
     api(GET, "/api/store", Rule::Hub),
     api(POST, "/api/store/clean", Rule::Hub),
+    api(POST, "/api/store/check", Rule::Hub),
     api(
         POST,
         "/api/deliveries/{id}/replay",

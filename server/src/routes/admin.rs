@@ -5,8 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use cooperage_protocol::DeliveryId;
 use cooperage_protocol::admin::{
-    AddedCollection, AddedWorker, Clean, Cleaned, Collection, CollectionChange, NewCollection,
-    NewWorker, Problem, StoreUsage, Worker,
+    AddedCollection, AddedWorker, CheckStore, CheckedStore, Clean, Cleaned, Collection,
+    CollectionChange, NewCollection, NewWorker, Problem, StoreUsage, Worker,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -34,6 +34,7 @@ pub(super) fn router() -> OpenApiRouter<Hub> {
         .routes(routes!(replay_delivery))
         .routes(routes!(show_store))
         .routes(routes!(clean_store))
+        .routes(routes!(check_store))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -227,4 +228,21 @@ async fn clean_store(
     Body(clean): Body<Clean>,
 ) -> Result<Json<Cleaned>, Error> {
     Ok(Json(crate::clean_store(&hub, &clean).await?))
+}
+
+/// Reads objects again and names those that are damaged, with the images that need them.
+///
+/// It reads for a while and says where to go on. A damaged object is not served any more.
+#[utoipa::path(
+    post,
+    path = "/api/store/check",
+    tag = "store",
+    request_body = CheckStore,
+    responses((status = 200, body = CheckedStore)),
+)]
+async fn check_store(
+    State(hub): State<Hub>,
+    Body(from): Body<CheckStore>,
+) -> Result<Json<CheckedStore>, Error> {
+    Ok(Json(crate::check_store(&hub, &from).await?))
 }

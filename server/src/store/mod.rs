@@ -1,8 +1,9 @@
 //! The objects of images on disk: complete or absent, named by their SHA-256.
 //!
-//! [`upload`] writes one that a build sends, [`incoming`] one that is pushed; [`read`] gives the bytes of an image, [`sweep`] finds what is left over.
+//! [`upload`] writes one that a build sends, [`incoming`] one that is pushed; [`read`] gives the bytes of an image, [`sweep`] finds what is left over, [`damage`] what the disk forgot.
 
 mod buffers;
+pub(crate) mod damage;
 pub(crate) mod incoming;
 pub mod read;
 pub(crate) mod sweep;

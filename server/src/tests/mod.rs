@@ -2,6 +2,7 @@
 
 mod checks;
 mod collecting;
+mod damage;
 mod deliveries;
 mod fetching;
 mod leases;
