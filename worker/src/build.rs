@@ -133,12 +133,48 @@ impl Making<'_> {
         let root = self.fetch(folder.path()).await?;
         let accounts = AccountFile::new(&self.assignment.accounts)
             .map_err(|error| failed(outcome::of_io(&error)))?;
+        let mut image = self.build(folder.path(), &root, &accounts).await?;
+        if self.is_damaged(&image).await? {
+            image = self.build(folder.path(), &root, &accounts).await?;
+        }
+        self.upload(image).await
+    }
+
+    async fn build(
+        &self,
+        folder: &Path,
+        root: &Path,
+        accounts: &AccountFile,
+    ) -> Result<BuiltImage, Unfinished> {
         let mut request = self
-            .request(folder.path(), root)
+            .request(folder, root.to_owned())
             .map_err(|error| no_context(&error))?;
         request.account_files.push(accounts.path());
-        let image = self.run_engine(request).await?;
-        self.upload(image).await
+        self.run_engine(request).await
+    }
+
+    /// Whether the image has pieces of what the disk of the cache forgot. That is removed: what is built
+    /// again is whole. The hub would refuse it, and what is built on it.
+    async fn is_damaged(&self, image: &BuiltImage) -> Result<bool, Unfinished> {
+        let Some(file) = &image.file else {
+            return Ok(false);
+        };
+        let layout = file.layout.clone();
+        let reading = tokio::task::spawn_blocking(move || layout.remove_damaged());
+        let removed = match self.unless_stopped(reading).await? {
+            Ok(removed) => removed.map_err(|error| failed(outcome::of_engine(&error)))?,
+            Err(panic) => return Err(panicked(&panic)),
+        };
+        for path in &removed {
+            tracing::error!("{} was damaged, and is made again", path.display());
+        }
+        if !removed.is_empty() {
+            self.report.warn(
+                "the cache of this worker was damaged: what was is removed, and the build begins again",
+                self.attempt.lease.engine(),
+            );
+        }
+        Ok(!removed.is_empty())
     }
 
     async fn fetch(&self, folder: &Path) -> Result<PathBuf, Unfinished> {
@@ -178,6 +214,8 @@ impl Making<'_> {
             },
             limits: limits(assignment.limits),
             epoch: Some(assignment.commit_time),
+            // The folder is the attempt's own, and the image may have been made there before.
+            overwrite: true,
             step_age: match assignment.step_cache {
                 StepCache::On => request.step_age,
                 StepCache::Off => None,
@@ -229,12 +267,7 @@ impl Making<'_> {
         let hashing = tokio::task::spawn_blocking(move || layout.digests());
         let digests = match self.unless_stopped(hashing).await? {
             Ok(digests) => digests.map_err(|error| failed(outcome::of_engine(&error)))?,
-            Err(error) => {
-                return Err(failed(Failure::new(
-                    FailureKind::Internal,
-                    error.to_string(),
-                )));
-            }
+            Err(panic) => return Err(panicked(&panic)),
         };
         let upload = upload::upload(self.attempt, &file.layout.objects);
         match self.unless_stopped(upload).await? {
@@ -258,6 +291,10 @@ fn no_context(error: &ContextError) -> Unfinished {
         ContextError::Call(AttemptError::Lost) => Unfinished::Stopped,
         error => failed(outcome::of_context(error)),
     }
+}
+
+fn panicked(panic: &tokio::task::JoinError) -> Unfinished {
+    failed(Failure::new(FailureKind::Internal, panic.to_string()))
 }
 
 fn failed(failure: Failure) -> Unfinished {

@@ -61,6 +61,11 @@ impl Report {
         }
     }
 
+    /// Warns in the log.
+    pub(crate) fn warn(&self, text: &str, cancel: &Cancel) {
+        self.log.line("WARNING: ", text, cancel);
+    }
+
     /// Tells of a diagnostic in the log, and where its line is shown.
     fn diagnosed(&self, request: &Request, diagnostic: &definition::Diagnostic, cancel: &Cancel) {
         let text = ShownText::of(&request.definition, &request.definition_options);

@@ -1,7 +1,9 @@
 //! The worker against a hub in miniature, with a build in place of the engine.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -528,6 +530,32 @@ async fn a_build_without_the_step_cache_asks_for_no_step_of_any_age() {
             "{outcome:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_the_cache_forgot_is_made_again_before_it_is_sent() {
+    let built = AtomicUsize::new(0);
+    let build = move |request: &Request, _: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| {
+        let image = write_image(request.output.path());
+        if built.fetch_add(1, Ordering::SeqCst) == 0 {
+            let file = std::fs::File::options().write(true).open(&image.path);
+            file.unwrap().write_all_at(b"!", 200_000).unwrap();
+        }
+        Ok(image)
+    };
+    let running = start(with_one_build(), Arc::new(build)).await;
+
+    running.until(|told| told.outcome.is_some()).await;
+    let told = running.stop().await;
+
+    let outcome = told.outcome;
+    assert!(
+        matches!(outcome, Some(Outcome::Succeeded(_))),
+        "{outcome:?}"
+    );
+    let log: Vec<u8> = told.log.into_values().flatten().collect();
+    let log = String::from_utf8(log).unwrap();
+    assert!(log.contains("cache of this worker was damaged"), "{log}");
 }
 
 #[tokio::test]

@@ -104,3 +104,59 @@ fn hash(text: &str) -> String {
 pub(super) fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep(folder: &Path) {
+        fs::create_dir_all(folder.join(TREE)).unwrap();
+        let facts = Facts {
+            ledger: "{\"path\":\"a\"}\n".to_owned(),
+            bytes: 7,
+        };
+        let about = About::of(&facts, &folder.join(TREE)).unwrap();
+        about.write(folder, &facts.ledger).unwrap();
+    }
+
+    /// Puts other text into a file beside the tree.
+    fn change(path: &Path, from: &str, to: &str) {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    #[test]
+    fn a_tree_is_not_trusted_when_anything_beside_it_is_damaged() {
+        let damages: [(&str, &dyn Fn(&Path)); 6] = [
+            ("ledger changed", &|folder| {
+                change(&folder.join(LEDGER), "a", "b");
+            }),
+            ("ledger cut", &|folder| {
+                change(&folder.join(LEDGER), "\n", "");
+            }),
+            ("about cut", &|folder| change(&folder.join(ABOUT), "}", "")),
+            ("no about", &|folder| {
+                fs::remove_file(folder.join(ABOUT)).unwrap();
+            }),
+            ("another tree", &|folder| {
+                let tree = folder.join(TREE);
+                // The old one stays, so that its number is not given again.
+                fs::rename(&tree, folder.join("old")).unwrap();
+                fs::create_dir(tree).unwrap();
+            }),
+            ("not written before the machine went down", &|folder| {
+                change(&folder.join(ABOUT), boot().trim(), "another boot");
+            }),
+        ];
+
+        for (name, damage) in damages {
+            let folder = tempfile::tempdir().unwrap();
+            keep(folder.path());
+            let (about, ledger) = About::read(folder.path()).expect(name);
+            assert_eq!((about.bytes, ledger.lines().count()), (7, 1), "{name}");
+            damage(folder.path());
+            assert!(About::read(folder.path()).is_none(), "{name}");
+        }
+    }
+}

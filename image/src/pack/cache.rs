@@ -160,3 +160,108 @@ fn mark_used(folder: &Path) -> Result<(), Error> {
     let marked = File::open(folder).and_then(|folder| folder.set_times(times));
     marked.map_err(Error::io("marking", folder))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::super::layout::{Layout, Object};
+    use super::*;
+    use crate::engine::Cancel;
+
+    /// A layer of one file that does not get smaller.
+    fn layer() -> Vec<u8> {
+        let mut state = 1_u32;
+        let next = std::iter::repeat_with(move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        });
+        let content: Vec<u8> = next.take(300_000).collect();
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        tar.append_data(&mut header, "file", &content[..]).unwrap();
+        tar.into_inner().unwrap()
+    }
+
+    fn make(packs: &Packs, key: &Key) -> Pack {
+        let recording = Recording {
+            packing: Packing::default(),
+            below: &[],
+            cancel: &Cancel::default(),
+        };
+        let pack = packs.make(&layer()[..], recording).unwrap();
+        packs.keep(key, pack).unwrap()
+    }
+
+    fn flip(path: &Path, offset: u64) {
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, offset).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
+    }
+
+    fn cut(path: &Path) {
+        let file = File::options().write(true).open(path).unwrap();
+        let length = file.metadata().unwrap().len();
+        file.set_len(length - 1).unwrap();
+    }
+
+    fn change_version(path: &Path) {
+        // The mark, the hash of what follows it, and the version.
+        let mut bytes = fs::read(path).unwrap();
+        bytes[40] += 1;
+        let hash = Sha256::digest(&bytes[40..]);
+        bytes[8..40].copy_from_slice(&hash);
+        fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn a_pack_that_is_damaged_is_removed_and_the_same_when_it_is_made_again() {
+        let cache = tempfile::tempdir().unwrap();
+        let packs = Packs::of(cache.path()).unwrap();
+        let key = Key::of("layer", "sha256:1", Packing::default());
+        let object = make(&packs, &key).object();
+        let place = cache.path().join(FOLDER).join(&key.0);
+        let (data, index) = (place.join(DATA), place.join(INDEX));
+        let damages: [(&str, &dyn Fn()); 6] = [
+            ("data cut", &|| cut(&data)),
+            ("no data", &|| fs::remove_file(&data).unwrap()),
+            ("index flipped", &|| flip(&index, 60)),
+            ("index cut", &|| cut(&index)),
+            ("no index", &|| fs::remove_file(&index).unwrap()),
+            ("another version", &|| change_version(&index)),
+        ];
+
+        for (name, damage) in damages {
+            assert!(packs.find(&key).unwrap().is_some(), "{name}");
+            damage();
+            assert!(packs.find(&key).unwrap().is_none(), "{name}");
+            assert!(!place.exists(), "{name}");
+            assert_eq!(make(&packs, &key).object(), object, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_in_the_data_is_found_by_those_who_read_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let packs = Packs::of(cache.path()).unwrap();
+        let key = Key::of("layer", "sha256:1", Packing::default());
+        let object: Object = make(&packs, &key).object();
+        let layout = Layout {
+            extents: Vec::new(),
+            objects: vec![object],
+        };
+        let data = cache.path().join(FOLDER).join(&key.0).join(DATA);
+
+        assert_eq!(layout.remove_damaged().unwrap(), Vec::<PathBuf>::new());
+        flip(&data, 200_000);
+
+        assert_eq!(layout.remove_damaged().unwrap(), [data]);
+        assert!(packs.find(&key).unwrap().is_none());
+    }
+}

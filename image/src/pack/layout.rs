@@ -1,6 +1,6 @@
 //! What is an image's file made of?
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,6 +84,25 @@ impl Layout {
         let copied = self.copy_to(&mut hash);
         copied.map_err(Error::io("reading", "the parts of an image"))?;
         Ok(hash.0)
+    }
+
+    /// Reads the objects that are files, and removes those whose bytes are not what they were: the next
+    /// build makes them again. Gives their places.
+    pub fn remove_damaged(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut removed = Vec::new();
+        for object in &self.objects {
+            let ObjectBytes::File(path) = &object.bytes else {
+                continue;
+            };
+            let mut hash = Hashing(Sha256::new());
+            let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
+            read.map_err(Error::io("reading", path))?;
+            if *hash.0.finalize() != object.sha256 {
+                fs::remove_file(path).map_err(Error::io("removing", path))?;
+                removed.push(path.clone());
+            }
+        }
+        Ok(removed)
     }
 
     /// Writes the file. Where both are files the kernel copies, and file systems that can share
