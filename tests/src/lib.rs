@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod http;
 pub mod hub;
 pub mod process;
+pub mod proxy;
 pub mod pull;
 pub mod repository;
 pub mod settings;
