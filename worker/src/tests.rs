@@ -534,10 +534,10 @@ async fn a_build_without_the_step_cache_asks_for_no_step_of_any_age() {
 
 #[tokio::test]
 async fn what_the_cache_forgot_is_made_again_before_it_is_sent() {
-    let built = AtomicUsize::new(0);
+    let times = AtomicUsize::new(0);
     let build = move |request: &Request, _: &(dyn Fn(Event<'_>) + Sync), _: &Cancel| {
         let image = write_image(request.output.path());
-        if built.fetch_add(1, Ordering::SeqCst) == 0 {
+        if times.fetch_add(1, Ordering::SeqCst) == 0 {
             let file = std::fs::File::options().write(true).open(&image.path);
             file.unwrap().write_all_at(b"!", 200_000).unwrap();
         }

@@ -109,6 +109,8 @@ pub(super) fn boot() -> String {
 mod tests {
     use super::*;
 
+    type Damage = fn(&Path);
+
     fn keep(folder: &Path) {
         fs::create_dir_all(folder.join(TREE)).unwrap();
         let facts = Facts {
@@ -128,24 +130,24 @@ mod tests {
 
     #[test]
     fn a_tree_is_not_trusted_when_anything_beside_it_is_damaged() {
-        let damages: [(&str, &dyn Fn(&Path)); 6] = [
-            ("ledger changed", &|folder| {
+        let damages: [(&str, Damage); 6] = [
+            ("ledger changed", |folder| {
                 change(&folder.join(LEDGER), "a", "b");
             }),
-            ("ledger cut", &|folder| {
+            ("ledger cut", |folder| {
                 change(&folder.join(LEDGER), "\n", "");
             }),
-            ("about cut", &|folder| change(&folder.join(ABOUT), "}", "")),
-            ("no about", &|folder| {
+            ("about cut", |folder| change(&folder.join(ABOUT), "}", "")),
+            ("no about", |folder| {
                 fs::remove_file(folder.join(ABOUT)).unwrap();
             }),
-            ("another tree", &|folder| {
+            ("another tree", |folder| {
                 let tree = folder.join(TREE);
                 // The old one stays, so that its number is not given again.
                 fs::rename(&tree, folder.join("old")).unwrap();
                 fs::create_dir(tree).unwrap();
             }),
-            ("not written before the machine went down", &|folder| {
+            ("not written before the machine went down", |folder| {
                 change(&folder.join(ABOUT), boot().trim(), "another boot");
             }),
         ];

@@ -84,12 +84,7 @@ pub async fn claim(
     lease_seconds: f64,
 ) -> sqlx::Result<Option<Leased>> {
     let mut tx = db.begin().await?;
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock($1)::text AS locked",
-        CLAIM_LOCK
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    keep_others_out(&mut tx).await?;
     let row = sqlx::query!(
         "WITH running AS (
                SELECT collection_id, count(*) AS builds
@@ -143,6 +138,16 @@ pub async fn claim(
     }
     tx.commit().await?;
     Ok(leased)
+}
+
+async fn keep_others_out(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock($1)::text AS locked",
+        CLAIM_LOCK
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
 }
 
 /// Renews a lease and tells whether the build should stop; nothing when it is lost.
