@@ -124,9 +124,9 @@ fn digest_of(builds: &[Build], number: usize) -> String {
 /// Pulls with the program under test and a cache of the story's own; gives the file's digest.
 fn ours(hub: &Hub, file: &str, url: &str) -> anyhow::Result<String> {
     let mut command = process::command_as(hub.world.user.as_deref(), "env");
-    let cache = hub.folder().join("cache");
+    let cache = hub.folder().join("pulled");
     command
-        .arg(format!("APPTAINER_CACHEDIR={}", cache.display()))
+        .arg(format!("COOPERAGE_CACHE={}", cache.display()))
         .arg(&hub.world.cooperage)
         .args(["pull", file, url]);
     fetch(&mut command, hub, file)
