@@ -35,7 +35,7 @@ pub(crate) fn follow(hub: &Hub, id: BuildId, out: &mut dyn Write) -> anyhow::Res
                 return Ok(build);
             }
             Ok(_) => last_contact = Instant::now(),
-            Err(HubError::Unreachable(..)) if last_contact.elapsed() < PATIENCE => {}
+            Err(error) if error.may_pass() && last_contact.elapsed() < PATIENCE => {}
             Err(error) => return Err(error.into()),
         }
         std::thread::sleep(Duration::from_millis(500));
@@ -44,10 +44,8 @@ pub(crate) fn follow(hub: &Hub, id: BuildId, out: &mut dyn Write) -> anyhow::Res
 
 /// Whether the connection broke, as opposed to the hub or our own output saying no.
 fn is_passing(error: &anyhow::Error) -> bool {
-    !matches!(
-        error.downcast_ref(),
-        Some(HubError::Refused(_) | HubError::Unauthorized(_) | HubError::NotFound(_))
-    ) && error.downcast_ref::<WriteError>().is_none()
+    error.downcast_ref().is_none_or(HubError::may_pass)
+        && error.downcast_ref::<WriteError>().is_none()
 }
 
 /// The log cannot be written where it should go.

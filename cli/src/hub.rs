@@ -47,6 +47,17 @@ pub(crate) enum HubError {
     Refused(Problem),
 }
 
+impl HubError {
+    /// Whether the same call may succeed later: the hub is away, or has lost its database meanwhile.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(..) => true,
+            Self::Refused(problem) => problem.status >= 500,
+            Self::NotFound(_) | Self::Unauthorized(_) => false,
+        }
+    }
+}
+
 type Result<T> = std::result::Result<T, HubError>;
 
 impl Hub {

@@ -3,6 +3,7 @@
 //! Needs the programs of `PostgreSQL` (Debian's package `postgresql`). Run by root, everything
 //! happens as the user `nobody`, as Postgres refuses to run as root.
 
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -50,9 +51,12 @@ impl Place {
     }
 
     fn up(&self) -> Up {
+        let mut log = OpenOptions::new();
+        log.create(true).append(true);
+        let log = log.open(self.folder.path().join("up.log"));
         let child = self
             .command()
-            .stderr(Stdio::null())
+            .stderr(log.expect("works on this machine"))
             .stdout(Stdio::null())
             .spawn()
             .expect("works on this machine");
@@ -107,6 +111,21 @@ impl Place {
                 .parse()
                 .expect("works on this machine"),
         )
+    }
+}
+
+impl Drop for Place {
+    /// Tells why a test failed, before the logs are gone.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in [
+                self.folder.path().join("up.log"),
+                self.data().join("postgres.log"),
+            ] {
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                eprintln!("--- {}\n{text}", log.display());
+            }
+        }
     }
 }
 

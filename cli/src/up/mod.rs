@@ -226,7 +226,7 @@ fn ask_until_answered(data: &Path) -> anyhow::Result<Hub> {
     for _ in 0..START_TIMEOUT.as_millis() / 100 {
         match Hub::of(data).and_then(|hub| hub.workers().map(|_| hub)) {
             Ok(hub) => return Ok(hub),
-            Err(error @ HubError::Refused(_)) => return Err(error.into()),
+            Err(error @ HubError::Refused(_)) if !error.may_pass() => return Err(error.into()),
             Err(error) => last = Some(error),
         }
         std::thread::sleep(Duration::from_millis(100));
