@@ -49,7 +49,7 @@ fn every_answer_is_as_the_hub_describes_it() -> anyhow::Result<()> {
     let mut settings = settings(&hub)?;
     ask(&hub, &settings, &["--phases", "coverage"])?;
     // what was answered by refusals alone has not been tried
-    settings["warnings"] = json!({ "fail-on": ["missing_auth"] });
+    settings["warnings"] = json!({ "fail-on": ["missing_auth", "missing_test_data"] });
     ask(&hub, &settings, &all)?;
     ask(&hub, &settings, &ends)
 }
@@ -93,6 +93,7 @@ fn settings(hub: &Hub) -> anyhow::Result<Value> {
             "user": { "values": ["ada"] },
             "team": { "values": ["chemists"] },
             "registry": { "values": ["localhost:5000"] },
+            "branch": { "values": ["main"] },
             "build": { "values": [builds[0].id] },
             "delivery": { "values": [deliveries[0].id] },
             "check": { "values": [check["id"]] },
@@ -120,6 +121,7 @@ fn settings(hub: &Hub) -> anyhow::Result<Value> {
             of("^/api/teams/", "path.name", "team"),
             of("/members/", "path.name", "user"),
             of("/members$", "body.user", "user"),
+            of("^/api/collections/[^/]+/[^/]+/builds$", "body.ref", "branch"),
         ],
     }))
 }
