@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub use builds::{BuildRow, Builds, PhaseRow, build, builds, in_order, phases};
 pub use collections::{CollectionRow, SettingsRow, collection, collections, settings};
 pub use images::{ImageFilter, ImageRow, images};
-pub use queue::{DeliveredBuild, DeliveryRow, collection_of_delivery, deliveries, workers};
+pub use queue::{collection_of_delivery, deliveries, workers};
 pub use tags::{TagRow, tags};
 
 /// Which part of a list is meant.

@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::get;
 use cooperage_protocol::DeliveryId;
+use cooperage_protocol::published::Delivery;
 
 use super::{Layout, collection, format};
-use crate::db::views::{self, CollectionRow, DeliveryRow};
+use crate::db::views::{self, CollectionRow};
 use crate::error::Error;
 use crate::rights::Visit;
 use crate::routes::parse_collection;
@@ -29,7 +30,7 @@ pub(super) fn router() -> Router<Hub> {
 struct DeliveriesPage {
     layout: Layout,
     collection: CollectionRow,
-    deliveries: Vec<DeliveryRow>,
+    deliveries: Vec<Delivery>,
     webhook_url: String,
 }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use cooperage_protocol::published::{DeliveredBuild, Delivery, Image, ImageDetail, TaggedImage};
+use cooperage_protocol::published::{Delivery, Image, ImageDetail, TaggedImage};
 use cooperage_protocol::{Digest, Tag};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::api::InCollection;
 use super::download::{self, Reference};
 use super::paging::{Listed, Paging};
-use crate::db::views::{self, DeliveryRow, ImageFilter, ImageRow};
+use crate::db::views::{self, ImageFilter, ImageRow};
 use crate::error::Error;
 use crate::state::Hub;
 
@@ -154,28 +154,6 @@ async fn list_deliveries(
     Path(of): Path<InCollection>,
     paging: Paging,
 ) -> Result<Listed<Delivery>, Error> {
-    let rows = views::deliveries(&hub.db, &of.name()?, paging.window()).await?;
-    let deliveries = rows.into_iter().map(delivery);
-    Ok(paging.list(deliveries.collect::<Result<_, _>>()?))
-}
-
-fn delivery(row: DeliveryRow) -> anyhow::Result<Delivery> {
-    let builds = row.builds.0.into_iter().map(|build| {
-        Ok::<_, anyhow::Error>(DeliveredBuild {
-            id: build.id,
-            tag: build.tag.parse()?,
-            state: build.state,
-        })
-    });
-    Ok(Delivery {
-        id: row.id,
-        forge_id: row.forge_id,
-        event: row.event,
-        state: row.state,
-        verdict: row.verdict,
-        reason: row.reason,
-        redeliveries: row.redeliveries,
-        received_at: row.received_at,
-        builds: builds.collect::<Result<_, _>>()?,
-    })
+    let found = views::deliveries(&hub.db, &of.name()?, paging.window()).await?;
+    Ok(paging.list(found))
 }

@@ -1,57 +1,21 @@
 //! Reading deliveries and workers.
 
-use chrono::{DateTime, Utc};
 use cooperage_protocol::admin::Worker;
-use cooperage_protocol::{BuildId, BuildState, CollectionName, DeliveryId};
-use serde::Deserialize;
+use cooperage_protocol::published::{DeliveredBuild, Delivery};
+use cooperage_protocol::{BuildId, CollectionName, DeliveryId};
 use sqlx::PgPool;
 use sqlx::types::Json;
 
 use super::{Sight, Window};
-
-/// A webhook delivery in a list.
-#[derive(Debug)]
-pub struct DeliveryRow {
-    /// Its id here.
-    pub id: DeliveryId,
-    /// Its id at the forge.
-    pub forge_id: String,
-    /// What it tells of.
-    pub event: String,
-    /// `received`, `processing`, `done`, `failed` or `rejected`.
-    pub state: String,
-    /// What came of it, in a word.
-    pub verdict: Option<String>,
-    /// Why, in a sentence.
-    pub reason: Option<String>,
-    /// How often the forge sent it again.
-    pub redeliveries: i32,
-    /// When it came.
-    pub received_at: DateTime<Utc>,
-    /// The builds it made.
-    pub builds: Json<Vec<DeliveredBuild>>,
-}
-
-/// A build that a delivery made.
-#[derive(Debug, Deserialize)]
-pub struct DeliveredBuild {
-    /// Its id.
-    pub id: BuildId,
-    /// The tag its image gets.
-    pub tag: String,
-    /// Where it stands.
-    pub state: BuildState,
-}
 
 /// The newest deliveries of a collection.
 pub async fn deliveries(
     db: &PgPool,
     collection: &CollectionName,
     window: impl Into<Window>,
-) -> sqlx::Result<Vec<DeliveryRow>> {
+) -> sqlx::Result<Vec<Delivery>> {
     let window = window.into();
-    sqlx::query_as!(
-        DeliveryRow,
+    let rows = sqlx::query!(
         r#"SELECT deliveries.id, forge_id, event, state::text AS "state!", verdict, reason,
             redeliveries, received_at,
             (
@@ -75,7 +39,19 @@ pub async fn deliveries(
         window.offset,
     )
     .fetch_all(db)
-    .await
+    .await?;
+    let deliveries = rows.into_iter().map(|row| Delivery {
+        id: row.id.into(),
+        forge_id: row.forge_id,
+        event: row.event,
+        state: row.state,
+        verdict: row.verdict,
+        reason: row.reason,
+        redeliveries: row.redeliveries,
+        received_at: row.received_at,
+        builds: row.builds.0,
+    });
+    Ok(deliveries.collect())
 }
 
 /// The collection that a delivery was sent to.
