@@ -4,16 +4,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, Dev, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, symlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, mkdirat, openat};
 use sha2::{Digest, Sha256};
 
 use super::archive::{Archive, Kind, Member};
 use super::decompress;
 use super::error::Error;
-use super::ledger::{Device, DeviceKind, Ledger};
-use super::metadata::{apply_to_file, apply_to_place, is_refusal, timespec};
+use super::ledger::Ledger;
+use super::metadata::{apply_to_file, timespec};
+use super::node;
 use super::sparse::Run;
 use super::tree::{Place, Tree, clean};
 use super::whiteout::{self, Whiteout};
@@ -232,9 +231,9 @@ impl<R: Read> Layer<'_, R> {
         match member.kind {
             Kind::File => self.put_file(place, member)?,
             Kind::Directory => self.put_folder(place, member, merge)?,
-            Kind::Symlink => self.put_symlink(place, member)?,
+            Kind::Symlink => node::make_symlink(place, member, self.tree.ledger)?,
             Kind::Fifo | Kind::CharacterDevice | Kind::BlockDevice => {
-                self.put_node(place, member)?;
+                node::make(place, member, self.tree.ledger)?;
             }
             Kind::HardLink => {}
         }
@@ -267,7 +266,7 @@ impl<R: Read> Layer<'_, R> {
     }
 
     fn put_file(&mut self, place: &Place, member: &Member) -> Result<(), Error> {
-        let mut file = create(place)?;
+        let mut file = node::make_file(place)?;
         match &member.runs {
             Some(runs) => self.write_runs(&mut file, runs, member.size, &place.path)?,
             None => self.write_content(&mut file, member.size, &place.path)?,
@@ -309,28 +308,6 @@ impl<R: Read> Layer<'_, R> {
         Ok(())
     }
 
-    fn put_symlink(&mut self, place: &Place, member: &Member) -> Result<(), Error> {
-        symlinkat(member.link.as_slice(), &place.folder, place.name())
-            .map_err(Error::io("making the symbolic link", &place.path))?;
-        apply_to_place(place, member, None, self.tree.ledger)
-    }
-
-    /// Makes a fifo or a device; where devices are not allowed an empty file stands in.
-    fn put_node(&mut self, place: &Place, member: &Member) -> Result<(), Error> {
-        let (kind, number, device) = node(member);
-        let mode = Mode::from_raw_mode(0o600);
-        let result = mknodat(&place.folder, place.name(), kind, mode, number);
-        let stands_for = match (result, device) {
-            (Ok(()), _) => None,
-            (Err(error), Some(device)) if is_refusal(error) => {
-                create(place)?;
-                Some(device)
-            }
-            (Err(error), _) => return Err(Error::io("making the device", &place.path)(error)),
-        };
-        apply_to_place(place, member, stands_for, self.tree.ledger)
-    }
-
     /// Returns whether the target was there.
     fn link(&mut self, member: &Member) -> Result<bool, Error> {
         let (path, target) = (clean(&member.path), clean(&member.link));
@@ -367,32 +344,6 @@ impl<R: Read> Layer<'_, R> {
         .map_err(Error::io("making the hard link", &place.path))?;
         self.tree.mark_made(&place);
         Ok(true)
-    }
-}
-
-fn create(place: &Place) -> Result<File, Error> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o600);
-    let file = openat(&place.folder, place.name(), flags, mode);
-    file.map(File::from)
-        .map_err(Error::io("making the file", &place.path))
-}
-
-fn node(member: &Member) -> (FileType, Dev, Option<Device>) {
-    let (major, minor) = member.device;
-    let device = |kind| Some(Device { kind, major, minor });
-    match member.kind {
-        Kind::CharacterDevice => (
-            FileType::CharacterDevice,
-            makedev(major, minor),
-            device(DeviceKind::Character),
-        ),
-        Kind::BlockDevice => (
-            FileType::BlockDevice,
-            makedev(major, minor),
-            device(DeviceKind::Block),
-        ),
-        _ => (FileType::Fifo, 0, None),
     }
 }
 

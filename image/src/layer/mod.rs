@@ -12,10 +12,12 @@
 mod apply;
 mod archive;
 mod decompress;
+mod entry;
 mod error;
 pub(crate) mod header;
 mod ledger;
 mod metadata;
+mod node;
 mod pax;
 mod sparse;
 mod stream;

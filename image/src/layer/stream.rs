@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, OFlags, Statx};
 use tar::EntryType;
 
+use super::entry::Entry;
 use super::error::Error;
 use super::ledger::{self, Device, DeviceKind, Ledger, Record, status};
 use super::upper::Upper;
@@ -100,18 +101,6 @@ struct Walk<'a, W> {
     summary: TreeSummary,
 }
 
-/// One entry as it goes into the tar.
-struct Entry<'a> {
-    path: &'a [u8],
-    kind: EntryType,
-    status: &'a Statx,
-    record: Option<&'a Record>,
-    link: Vec<u8>,
-    device: Option<Device>,
-    xattrs: Xattrs,
-    size: u64,
-}
-
 impl<'a, W: Write> Walk<'a, W> {
     fn new(root: &'a Path, ledger: &'a Ledger, out: W, options: StreamOptions) -> Self {
         Self {
@@ -177,7 +166,7 @@ impl<'a, W: Write> Walk<'a, W> {
         if let Some(first) = self.first_name(path, status) {
             let entry = Entry {
                 link: first,
-                ..plain(path, EntryType::Link, status)
+                ..Entry::plain(path, EntryType::Link, status)
             };
             return self.write_header(&entry);
         }
@@ -186,7 +175,7 @@ impl<'a, W: Write> Walk<'a, W> {
         let entry = Entry {
             record,
             xattrs,
-            ..plain(path, EntryType::Directory, status)
+            ..Entry::plain(path, EntryType::Directory, status)
         };
         let device = record.and_then(|record| record.device);
         match (device, file_type(status)) {
@@ -283,7 +272,7 @@ impl<'a, W: Write> Walk<'a, W> {
     fn write_header(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
         self.summary.entries += 1;
         let name = self.name_of(entry.path);
-        let written = write_entry(&mut self.out, entry, &name, self.options);
+        let written = entry.write(&mut self.out, &name, self.options.latest);
         written.map_err(Error::io("packing", entry.path))
     }
 
@@ -358,20 +347,6 @@ impl<'a, W: Write> Walk<'a, W> {
     }
 }
 
-fn plain<'a>(path: &'a [u8], kind: EntryType, status: &'a Statx) -> Entry<'a> {
-    let (link, xattrs) = (Vec::new(), Vec::new());
-    Entry {
-        path,
-        kind,
-        status,
-        record: None,
-        link,
-        device: None,
-        xattrs,
-        size: 0,
-    }
-}
-
 fn ledgered(record: Option<&Record>) -> Xattrs {
     record
         .map(|record| record.xattrs.clone())
@@ -388,34 +363,4 @@ fn device_of(status: &Statx, kind: DeviceKind) -> Device {
         major: status.stx_rdev_major,
         minor: status.stx_rdev_minor,
     }
-}
-
-fn write_entry(
-    out: &mut impl Write,
-    entry: &Entry<'_>,
-    name: &[u8],
-    options: StreamOptions,
-) -> io::Result<()> {
-    let status = entry.status;
-    let owner = entry.record.and_then(|record| record.owner);
-    let (uid, gid) = owner.unwrap_or((status.stx_uid, status.stx_gid));
-    let modified = status
-        .stx_mtime
-        .tv_sec
-        .min(options.latest.unwrap_or(i64::MAX));
-    let device = entry.device.map(|device| (device.major, device.minor));
-    let header = header::Entry {
-        path: name,
-        kind: entry.kind,
-        link: &entry.link,
-        mode: u32::from(status.stx_mode) & 0o7777,
-        uid,
-        gid,
-        modified: u64::try_from(modified).unwrap_or(0),
-        device: device.unwrap_or_default(),
-        xattrs: &entry.xattrs,
-        size: entry.size,
-        real_size: None,
-    };
-    out.write_all(&header.encode()?)
 }
