@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, sethostname, setsid};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, getpriority_process, pidfd_open, setpriority_process};
 
 use super::channel::{Exceeded, Report};
 use super::child::machine;
@@ -22,10 +22,14 @@ use super::script::{Job, Section};
 use super::{capabilities, limits, mounts, syscalls, usage};
 use crate::engine::Limits;
 
-const TICK: u16 = 50;
-/// While processes come into being by the dozen: a fork bomb may be over after a few of its own.
+/// How often all limits are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// Milliseconds between two looks at how many processes came into being: a fork bomb may be over in
+/// a few of these.
 const SHORT_TICK: u16 = 5;
 const MANY_NEW_PROCESSES: u64 = 16;
+/// Above the niceness of the watch, which would else wait in line behind a whole fork bomb.
+const SCRIPT_IS_NICER_BY: i32 = 10;
 /// Counting all files costs time, so it takes a tenth of it at most.
 const REST_BETWEEN_WALKS: u32 = 10;
 const LONGEST_REST: Duration = Duration::from_secs(10);
@@ -95,9 +99,23 @@ fn start(job: &Job) -> Result<Pid, Failure> {
         .envs(job.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .spawn();
-    match started {
-        Ok(child) => Ok(Pid::from_raw(child.id().cast_signed())),
-        Err(error) => Err(not_startable(program, &error)),
+    let child = started.map_err(|error| not_startable(program, &error))?;
+    let pid = Pid::from_raw(child.id().cast_signed());
+    yield_to_watch(pid)?;
+    Ok(pid)
+}
+
+fn yield_to_watch(script: Pid) -> Result<(), Failure> {
+    let pid = rustix::process::Pid::from_raw(script.as_raw());
+    let niceness = getpriority_process(None)
+        .and_then(|own| setpriority_process(pid, own + SCRIPT_IS_NICER_BY));
+    match niceness {
+        // Over already: it is not taken leave of yet, but a kernel may see it so.
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(Failure::machine(
+            "lowering the priority of the script",
+            error,
+        )),
     }
 }
 
@@ -124,7 +142,9 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
     let handle = raw.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     loop {
         // Before the dead are taken leave of: they take the places of the living, too.
-        if let Some(exceeded) = watch.look() {
+        if watch.is_due()
+            && let Some(exceeded) = watch.look()
+        {
             return Ok(Ended::Exceeded(exceeded));
         }
         if let Some(status) = reap(main)? {
@@ -141,7 +161,7 @@ fn supervise(main: Pid, watch: &mut Watch) -> Result<Ended, Failure> {
             .iter()
             .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN))
             .collect();
-        match poll(&mut waiting, PollTimeout::from(watch.tick())) {
+        match poll(&mut waiting, PollTimeout::from(SHORT_TICK)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(machine("waiting for the script")(error)),
         }
@@ -185,6 +205,7 @@ struct Watch {
     free: u64,
     next_walk: Instant,
     last_walk: Instant,
+    next_look: Instant,
     newest: u64,
 }
 
@@ -201,16 +222,13 @@ impl Watch {
             free,
             next_walk: now,
             last_walk: now,
+            next_look: now,
             newest: usage::newest_process(),
         }
     }
 
     fn look(&mut self) -> Option<Exceeded> {
-        if self
-            .limits
-            .processes
-            .is_some_and(|limit| usage::processes() > limit)
-        {
+        if self.limits.processes.is_some_and(usage::exceeds_processes) {
             return Some(Exceeded::Processes);
         }
         if self.limits.memory.is_some_and(usage::exceeds_memory) {
@@ -219,17 +237,23 @@ impl Watch {
         (Instant::now() >= self.next_walk && self.exceeds_disk()).then_some(Exceeded::Disk)
     }
 
-    /// Milliseconds until the next look.
-    fn tick(&mut self) -> u16 {
-        let before = std::mem::replace(&mut self.newest, usage::newest_process());
-        let is_calm = self.newest.saturating_sub(before) < MANY_NEW_PROCESSES;
-        if is_calm { TICK } else { SHORT_TICK }
+    /// Whether it is time to look, for a while has passed or processes come by the dozen.
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let newest = usage::newest_process();
+        let is_calm = newest.saturating_sub(self.newest) < MANY_NEW_PROCESSES;
+        if is_calm && now < self.next_look {
+            return false;
+        }
+        self.newest = newest;
+        self.next_look = now + TICK;
+        true
     }
 
     fn is_at_process_limit(&self) -> bool {
         self.limits
             .processes
-            .is_some_and(|limit| usage::processes() >= limit)
+            .is_some_and(|limit| usage::exceeds_processes(limit.saturating_sub(1)))
     }
 
     fn exceeds_disk(&mut self) -> bool {

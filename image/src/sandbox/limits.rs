@@ -11,7 +11,7 @@ use crate::engine::Limits;
 const MEMORY_SLACK: u64 = 1 << 30;
 /// Processes that may exist for a moment above the limit, until the watch sees them. With fewer, a
 /// bomb whose shells end when they cannot fork is over before anybody has counted it.
-const PROCESS_SLACK: u64 = 256;
+const PROCESS_SLACK: u64 = 1024;
 
 /// Sets the limits of this process and of all it starts.
 pub(super) fn set(limits: &Limits) -> Result<(), Failure> {

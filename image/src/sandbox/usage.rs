@@ -10,11 +10,14 @@ use nix::sys::statvfs::statvfs;
 
 const PAGE: u64 = 4096;
 
-/// Processes and threads, this one left out.
-pub(super) fn processes() -> u64 {
-    each_process()
-        .map(|process| threads(&process).unwrap_or(0))
-        .sum()
+/// Whether there are more processes and threads than `limit`, this one left out. Counts no further
+/// than it has to: many of them may be gone before the last is looked at.
+pub(super) fn exceeds_processes(limit: u64) -> bool {
+    let mut count = 0;
+    each_process().any(|process| {
+        count += threads(&process).unwrap_or(0);
+        count > limit
+    })
 }
 
 /// The number that the last new process was given (`proc_loadavg(5)`); 0 where it is not told.
