@@ -20,6 +20,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "login",
             "logout",
             "store",
+            "key",
         ],
     ),
     (

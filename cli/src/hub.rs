@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cooperage_protocol::admin::{
     AddedCollection, AddedWorker, Build, BuildOnDemand, CheckStore, CheckedStore, Clean, Cleaned,
-    Collection, CollectionChange, Credential, NewCheck, NewCollection, NewCredential, NewWorker,
+    Collection, CollectionChange, Credential, Key, NewCheck, NewCollection, NewCredential, NewWorker,
     Problem, StoreUsage, Worker,
 };
 use cooperage_protocol::{BuildId, CheckId, CollectionName, RegistryCheck};
@@ -259,6 +259,19 @@ impl Hub {
 
     pub(crate) fn clean_store(&self, clean: &Clean) -> Result<Cleaned> {
         self.json(self.request(Method::POST, "/api/store/clean").json(clean))
+    }
+
+    pub(crate) fn keys(&self) -> Result<Vec<Key>> {
+        self.json(self.request(Method::GET, "/api/keys"))
+    }
+
+    pub(crate) fn rotate_key(&self) -> Result<Key> {
+        self.json(self.request(Method::POST, "/api/keys/rotate"))
+    }
+
+    pub(crate) fn remove_key(&self, fingerprint: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, &format!("/api/keys/{fingerprint}")))
+            .map(drop)
     }
 }
 

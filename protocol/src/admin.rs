@@ -295,6 +295,33 @@ pub struct ImageInNeed {
     pub tags: Vec<Tag>,
 }
 
+/// A key of `OpenPGP` that the hub's keystore has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Key {
+    /// Its fingerprint, in 40 capital digits.
+    pub fingerprint: String,
+    /// Whose it says it is; nobody checks that.
+    pub user_ids: Vec<String>,
+    /// What the hub does with it.
+    pub usage: KeyUse,
+    /// The account that added it, if it is still there.
+    pub added_by: Option<String>,
+    /// When it was made or added.
+    pub added_at: DateTime<Utc>,
+}
+
+/// What the hub does with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyUse {
+    /// It signs what is built.
+    Signs,
+    /// It signed what was built.
+    Signed,
+    /// It hands out what somebody added.
+    Added,
+}
+
 /// An error, RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {

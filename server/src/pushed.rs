@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 
 use crate::db::images::{self, PushedImage};
 use crate::db::pushes::Push;
+use crate::db::signatures;
 use crate::error::Error;
-use crate::sif::{self, NotSif, Sif, Source};
+use crate::sif::{self, NotSif, Sif, SifSignature, Source};
 use crate::state::Hub;
 use crate::verify;
 
@@ -19,6 +20,7 @@ pub(crate) struct Inspected {
     size: u64,
     md5: String,
     facts: ImageFacts,
+    signatures: Vec<SifSignature>,
 }
 
 /// Reads an object as a SIF.
@@ -32,12 +34,14 @@ pub(crate) async fn inspect(hub: &Hub, digest: Digest, size: u64) -> Result<Insp
         };
         let sif = Sif::read(&source)?;
         let facts = sif::facts(&source, &sif)?;
+        let signatures = sif::signatures(&source, &sif)?;
         let (_, md5) = verify::digests(&store, &layout)?;
         Ok(Inspected {
             digest,
             size,
             md5,
             facts,
+            signatures,
         })
     });
     let inspected: Result<_, NotSif> = inspecting.await.map_err(anyhow::Error::from)?;
@@ -63,5 +67,7 @@ pub(crate) async fn publish(
         pushed_for,
         pushed_by: push.user,
     };
-    images::insert_pushed(db, push.collection, &image).await
+    let id = images::insert_pushed(&mut *db, push.collection, &image).await?;
+    signatures::insert(db, id, &inspected.signatures).await?;
+    Ok(id)
 }

@@ -12,7 +12,9 @@ use crate::config::Config;
 use crate::db::deliveries;
 use crate::state::Hub;
 use crate::store::Store;
-use crate::{MIGRATOR, auth, collector, credentials, process, pulls, queue, routes, sign_in};
+use crate::{
+    MIGRATOR, auth, collector, credentials, process, pulls, queue, routes, sign_in, signing,
+};
 
 /// How long open requests may take to end when the hub does.
 const GRACE: Duration = Duration::from_secs(5);
@@ -57,6 +59,9 @@ async fn start(config: Config) -> anyhow::Result<Hub> {
     credentials::reseal(&hub)
         .await
         .context("passwords of registries cannot be sealed")?;
+    signing::prepare(&hub)
+        .await
+        .context("the key that signs images cannot be made")?;
     Ok(hub)
 }
 

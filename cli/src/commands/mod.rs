@@ -18,6 +18,7 @@ mod expand;
 mod export;
 mod import;
 mod inspect;
+mod key;
 mod login;
 mod logs;
 mod man;
@@ -76,6 +77,9 @@ pub(crate) enum Command {
     /// Show what the images of a hub take on its disk, and remove what nothing needs.
     #[command(subcommand)]
     Store(store::Command),
+    /// Change the key that the hub signs images with, and list the keys it hands out.
+    #[command(subcommand)]
+    Key(key::Command),
     /// Build an image from a definition: the engine alone, no hub, as any user.
     Build(build::Args),
     /// Check a definition without building it.
@@ -143,6 +147,7 @@ impl Command {
             Self::Login(args) => login::log_in(&args),
             Self::Logout(args) => login::log_out(&args),
             Self::Store(command) => store::run(command),
+            Self::Key(command) => key::run(command),
             Self::Build(args) => build::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Run(args) => Ok(run::run(args)),

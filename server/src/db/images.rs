@@ -2,24 +2,39 @@
 
 use chrono::{DateTime, Utc};
 use cooperage_protocol::image::{ImageFacts, Layout};
-use cooperage_protocol::worker::FinishedImage;
 use cooperage_protocol::{BuildId, CollectionId, CollectionName, Digest, ImageId, UserId};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
+/// What is known of an image that was built.
+#[derive(Debug)]
+pub(crate) struct BuiltImage<'a> {
+    /// SHA-256 of the file.
+    pub(crate) digest: Digest,
+    /// MD5 of the file.
+    pub(crate) md5: &'a str,
+    /// Where its bytes are.
+    pub(crate) layout: &'a Layout,
+    /// What it tells of itself.
+    pub(crate) facts: &'a ImageFacts,
+    /// SHA-256 of the file as the worker sent it.
+    pub(crate) sent_digest: Digest,
+}
+
 /// Publishes the image of a build.
-pub async fn insert(
+pub(crate) async fn insert(
     db: &mut PgConnection,
     collection: CollectionId,
     build: BuildId,
-    image: &FinishedImage,
+    image: &BuiltImage<'_>,
 ) -> Result<ImageId, crate::Error> {
-    let layout = serde_json::to_value(&image.layout).map_err(anyhow::Error::from)?;
-    let facts = serde_json::to_value(&image.facts).map_err(anyhow::Error::from)?;
+    let layout = serde_json::to_value(image.layout).map_err(anyhow::Error::from)?;
+    let facts = serde_json::to_value(image.facts).map_err(anyhow::Error::from)?;
     let size = i64::try_from(image.layout.size()).map_err(anyhow::Error::from)?;
     let id = ImageId::generate();
     sqlx::query!(
-        "INSERT INTO images (id, collection_id, build_id, digest, md5, size_bytes, layout, facts)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO images
+             (id, collection_id, build_id, digest, md5, size_bytes, layout, facts, sent_digest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         id.0,
         collection.0,
         build.0,
@@ -28,10 +43,11 @@ pub async fn insert(
         size,
         layout,
         facts,
+        image.sent_digest.to_string(),
     )
     .execute(&mut *db)
     .await?;
-    insert_uses(db, id, &image.layout).await?;
+    insert_uses(db, id, image.layout).await?;
     Ok(id)
 }
 
@@ -178,14 +194,17 @@ pub(crate) async fn delete_pushed(db: &mut PgConnection, id: ImageId) -> sqlx::R
     Ok(())
 }
 
-/// The digest of the image that a build published.
-pub async fn digest_of_build(
+/// The digest of the image that a build published, as its worker sent it.
+pub(crate) async fn sent_by_build(
     db: &mut PgConnection,
     build: BuildId,
 ) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!("SELECT digest FROM images WHERE build_id = $1", build.0)
-        .fetch_optional(db)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT COALESCE(sent_digest, digest) AS "digest!" FROM images WHERE build_id = $1"#,
+        build.0,
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// The newest image of a recipe's content at a commit, if it was built before.

@@ -14,6 +14,7 @@ use crate::db::views::{self, ImageFilter, ImageRow};
 use crate::error::Error;
 use crate::rights::Visit;
 use crate::routes::{explain_missing, parse_collection};
+use crate::signers::{self, Signer};
 use crate::state::Hub;
 
 /// The routes of images.
@@ -31,6 +32,7 @@ struct ImagePage {
     title: String,
     commands: Vec<Command>,
     image: ImageRow,
+    signers: Vec<Signer>,
 }
 
 impl ImagePage {
@@ -73,13 +75,8 @@ async fn show_digest(
         ..ImageFilter::default()
     };
     let image = find(&hub, &name, &filter).await?;
-    Ok(page(
-        &hub,
-        &visit,
-        image,
-        digest.to_string(),
-        digest.short(),
-    ))
+    let names = (digest.to_string(), digest.short());
+    page(&hub, &visit, image, names).await
 }
 
 async fn show_tag(
@@ -94,7 +91,8 @@ async fn show_tag(
         ..ImageFilter::default()
     };
     let image = find(&hub, &name, &filter).await?;
-    Ok(page(&hub, &visit, image, tag.to_string(), tag.to_string()))
+    let names = (tag.to_string(), tag.to_string());
+    page(&hub, &visit, image, names).await
 }
 
 async fn find(hub: &Hub, name: &CollectionName, filter: &ImageFilter) -> Result<ImageRow, Error> {
@@ -104,12 +102,18 @@ async fn find(hub: &Hub, name: &CollectionName, filter: &ImageFilter) -> Result<
     }
 }
 
-fn page(hub: &Hub, visit: &Visit, image: ImageRow, reference: String, title: String) -> ImagePage {
-    ImagePage {
+async fn page(
+    hub: &Hub,
+    visit: &Visit,
+    image: ImageRow,
+    (reference, title): (String, String),
+) -> Result<ImagePage, Error> {
+    Ok(ImagePage {
         layout: Layout::new(visit, "home"),
         commands: commands::pull(&hub.config.public_url, &image.collection, &reference),
         reference,
         title,
+        signers: signers::of_image(hub, image.id).await?,
         image,
-    }
+    })
 }

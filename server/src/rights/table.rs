@@ -306,6 +306,9 @@ pub(super) const TABLE: &[Row] = &[
     api(GET, "/api/store", Rule::Hub),
     api(POST, "/api/store/clean", Rule::Hub),
     api(POST, "/api/store/check", Rule::Hub),
+    api(GET, "/api/keys", Rule::Hub),
+    api(POST, "/api/keys/rotate", Rule::Hub),
+    api(DELETE, "/api/keys/{fingerprint}", Rule::Hub),
     api(
         POST,
         "/api/deliveries/{id}/replay",
@@ -330,6 +333,9 @@ pub(super) const TABLE: &[Row] = &[
         on(Place::Container, Read),
     ),
     library(GET, "/v1/search", Rule::Lists),
+    // --- keys
+    library(GET, "/pks/lookup", Rule::Everybody),
+    library(POST, "/pks/add", Rule::Known),
     registry(GET, "/v2/", Rule::Everybody),
     registry(GET, "/v2", Rule::Everybody),
     registry(GET, "/v2/token", Rule::Everybody),

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{accounts, admin, builds, described, download, images, registries};
+use super::{accounts, admin, builds, described, download, images, keys, registries};
 use crate::error::Error;
 use crate::state::Hub;
 
@@ -33,6 +33,7 @@ fn described_router() -> OpenApiRouter<Hub> {
         .merge(admin::router())
         .merge(builds::router())
         .merge(images::router())
+        .merge(keys::router())
         .merge(registries::router())
         .merge(accounts::router())
         .routes(routes!(openapi))

@@ -35,6 +35,7 @@ use crate::rights::{self, Needs};
         (name = "account", description = "The account that calls."),
         (name = "people", description = "Accounts and teams of the hub."),
         (name = "workers", description = "Who builds."),
+        (name = "keys", description = "What the hub signs with, and what it hands out."),
         (name = "store", description = "What images take on the hub's disk."),
         (name = "description", description = "The API itself."),
     )

@@ -20,9 +20,6 @@ use crate::pages;
 use crate::rights::Visit;
 use crate::state::Hub;
 
-/// Where keys are looked for: the hub keeps none.
-const KEY_SERVER: &str = "https://keys.openpgp.org";
-
 /// The routes of `library://`.
 pub(super) fn router() -> Router<Hub> {
     Router::new()
@@ -39,7 +36,7 @@ pub(super) fn router() -> Router<Hub> {
 async fn discover(State(hub): State<Hub>) -> Json<serde_json::Value> {
     let here = json!({ "uri": pages::url(&hub, "") });
     Json(json!({
-        "libraryAPI": here, "tokenAPI": here, "keystoreAPI": { "uri": KEY_SERVER },
+        "libraryAPI": here, "tokenAPI": here, "keystoreAPI": here,
     }))
 }
 

@@ -10,6 +10,8 @@ mod download;
 mod events;
 mod health;
 mod images;
+mod keys;
+mod keystore;
 mod library;
 mod library_push;
 mod login;
@@ -42,6 +44,7 @@ pub fn router(hub: Hub) -> Router {
         .merge(download::router())
         .merge(events::router())
         .merge(health::router())
+        .merge(keystore::router())
         .merge(library::router())
         .merge(library_push::router())
         .merge(login::router())

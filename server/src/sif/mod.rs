@@ -4,6 +4,8 @@
 //! <https://github.com/apptainer/sif/blob/main/pkg/sif/sif.go>
 
 mod facts;
+mod sign;
+mod signatures;
 
 use std::io;
 use std::ops::Range;
@@ -13,6 +15,8 @@ use cooperage_protocol::image::Layout;
 use crate::store::Store;
 
 pub(crate) use facts::facts;
+pub(crate) use sign::{Unsigned, prepare};
+pub(crate) use signatures::{Covers, SifSignature, signatures};
 
 /// Bytes of the header, which is followed by the table of descriptors.
 const HEADER: usize = 128;

@@ -89,6 +89,18 @@ impl Store {
             target,
         }))
     }
+
+    /// Bytes that the hub itself makes for the image of a build, which nobody else publishes.
+    pub(crate) async fn write(&self, build: BuildId, bytes: &[u8]) -> Result<Received, Error> {
+        let path = self.uploads().join(format!("{build}.signed"));
+        let (target, bytes) = (self.path(Digest::of(bytes)), bytes.to_owned());
+        blocking(move || {
+            let mut file = File::create(&path).map_err(refuse)?;
+            file.write_all(&bytes).map_err(refuse)?;
+            Ok(Received { file, path, target })
+        })
+        .await
+    }
 }
 
 impl Received {

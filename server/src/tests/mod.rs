@@ -7,6 +7,7 @@ mod deliveries;
 mod fetching;
 mod leases;
 mod serving;
+mod signing;
 mod uploads;
 mod webhooks;
 

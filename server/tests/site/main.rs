@@ -11,6 +11,7 @@ mod api;
 mod credentials;
 mod diagnostics;
 mod events;
+mod keystore;
 mod library;
 mod pages;
 mod protocols;
