@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cooperage_protocol::admin::{
     AddedCollection, AddedWorker, Build, BuildOnDemand, CheckStore, CheckedStore, Clean, Cleaned,
-    Collection, CollectionChange, Credential, Key, NewCheck, NewCollection, NewCredential, NewWorker,
-    Problem, StoreUsage, Worker,
+    Collection, CollectionChange, Credential, Key, NewCheck, NewCollection, NewCredential,
+    NewWorker, Problem, StoreUsage, Worker,
 };
 use cooperage_protocol::{BuildId, CheckId, CollectionName, RegistryCheck};
 use reqwest::blocking::{Client, RequestBuilder, Response};

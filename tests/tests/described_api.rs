@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cooperage_protocol::accounts::{AddedToken, Session, Token};
+use cooperage_protocol::admin::{Key, KeyUse};
 use cooperage_protocol::published::Delivery;
 use cooperage_tests::{Forge, Hub, http, process};
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 const LONGEST: Duration = Duration::from_mins(4);
 const COLLECTION: &str = "/api/collections/lab/tool";
 const RECIPE: &str = "Bootstrap: docker\nFrom: busybox\n\n%post\n    echo asked > /asked.txt\n";
+const ADAS_KEY: &str = include_str!("../../server/tests/site/keys/ada.asc");
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_schema_conformance";
 
@@ -81,6 +83,7 @@ fn settings(hub: &Hub) -> anyhow::Result<Value> {
     let check: Value = send(hub, &format!("{COLLECTION}/checks"), &check)?;
     let sessions: Vec<Session> = get(hub, "/api/sessions")?;
     let _: AddedToken = send(hub, "/api/tokens", &new_token("spare"))?;
+    let key = add_key(hub)?;
     let tokens: Vec<Token> = get(hub, "/api/tokens")?;
     let spare = tokens.iter().find(|token| token.name == "spare");
 
@@ -99,6 +102,7 @@ fn settings(hub: &Hub) -> anyhow::Result<Value> {
             "check": { "values": [check["id"]] },
             "session": { "values": [sessions[0].id] },
             "token": { "values": [spare.context("no token")?.id] },
+            "key": { "values": [key] },
         },
         "parameters": {
             "path.owner": often("owner"),
@@ -115,6 +119,7 @@ fn settings(hub: &Hub) -> anyhow::Result<Value> {
             of("/checks/", "path.id", "check"),
             of("^/api/sessions/", "path.id", "session"),
             of("^/api/tokens/", "path.id", "token"),
+            of("^/api/keys/", "path.fingerprint", "key"),
             // nobody signed in at a provider, so that there is no identity
             { "include-path-regex": "^/api/identities/", "warnings": false },
             of("^/api/users/", "path.name", "user"),
@@ -156,6 +161,17 @@ fn send<T: DeserializeOwned>(hub: &Hub, path: &str, body: &Value) -> anyhow::Res
     let call = http::client()?.post(hub.url(path)).json(body);
     let answer = call.bearer_auth(administrator(hub)?).send()?;
     Ok(answer.error_for_status()?.json()?)
+}
+
+/// Adds somebody's key as `apptainer key push` does; returns its fingerprint.
+fn add_key(hub: &Hub) -> anyhow::Result<String> {
+    let form = [("keytext", ADAS_KEY)];
+    let call = http::client()?.post(hub.url("/pks/add")).form(&form);
+    let answer = call.bearer_auth(administrator(hub)?).send()?;
+    answer.error_for_status()?;
+    let keys: Vec<Key> = get(hub, "/api/keys")?;
+    let added = keys.into_iter().find(|key| key.usage == KeyUse::Added);
+    Ok(added.context("the key is not there")?.fingerprint)
 }
 
 /// The token that the hub made at its first start.

@@ -36,7 +36,9 @@ pub(crate) fn needs(method: &Method, path: &str) -> Option<Needs> {
         StatusCode::TOO_MANY_REQUESTS,
     ];
     let (who, anonymous, refusals) = match table::find(method, path).ok()?.rule {
-        Rule::Everybody | Rule::Free | Rule::OwnProof => ("everybody".to_owned(), true, BAD_TOKEN),
+        Rule::Everybody | Rule::Strangers | Rule::Free | Rule::OwnProof => {
+            ("everybody".to_owned(), true, BAD_TOKEN)
+        }
         Rule::Lists => (
             "everybody; it shows what the caller may see".to_owned(),
             true,

@@ -25,6 +25,8 @@ pub(super) struct Row {
 pub(super) enum Rule {
     /// Everybody: it tells of no collection.
     Everybody,
+    /// Everybody, whatever token they show: clients show here what they have for another server.
+    Strangers,
     /// Everybody, as often as they like: it tells of no collection and costs next to nothing.
     Free,
     /// Everybody: its handler shows only the collections that the caller sees.
@@ -334,7 +336,7 @@ pub(super) const TABLE: &[Row] = &[
     ),
     library(GET, "/v1/search", Rule::Lists),
     // --- keys
-    library(GET, "/pks/lookup", Rule::Everybody),
+    library(GET, "/pks/lookup", Rule::Strangers),
     library(POST, "/pks/add", Rule::Known),
     registry(GET, "/v2/", Rule::Everybody),
     registry(GET, "/v2", Rule::Everybody),

@@ -230,7 +230,7 @@ pub(super) fn description(image: &ImageRow) -> Result<serde_json::Value, Error> 
         "collectionName": container,
         "containerName": container,
         "tags": image.tags,
-        "signed": false,
+        "signed": image.is_signed,
         "encrypted": false,
         "createdAt": image.created_at,
         "updatedAt": image.moved_at,

@@ -195,3 +195,20 @@ async fn the_administrator_rotates_the_hubs_key_and_old_ones_stay(db: PgPool) {
         2
     );
 }
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn keys_are_found_by_who_shows_a_token_of_another_server(db: PgPool) {
+    let site = Site::open(db).await;
+    let token = add_account(&site, "ada", "push").await;
+    add(&site, &token, KEY).await;
+    let path = format!("/pks/lookup?op=get&search=0x{FINGERPRINT}");
+
+    for token in ["BEARER of-another-hub", "BEARER ", ""] {
+        let found = site.get(&path, &[("authorization", token)]).await;
+
+        assert_eq!(found.status, StatusCode::OK, "{token:?}: {}", found.text());
+    }
+    let refused = add(&site, "BEARER of-another-hub", REVOKED).await;
+
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+}

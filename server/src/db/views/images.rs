@@ -63,6 +63,8 @@ pub struct ImageRow {
     pub tags: Vec<String>,
     /// How often the file was pulled.
     pub pulls: i64,
+    /// Whether it holds a signature, whoever made it.
+    pub is_signed: bool,
 }
 
 impl ImageRow {
@@ -109,7 +111,8 @@ pub async fn images(
                 WHERE tags.image_id = images.id
                 ORDER BY tags.name <> 'latest', tags.name
             ) AS "tags!",
-            COALESCE(pulls.count, 0) AS "pulls!"
+            COALESCE(pulls.count, 0) AS "pulls!",
+            images.id IN (SELECT image_id FROM image_signatures) AS "is_signed!"
         FROM images
         LEFT JOIN pulls USING (collection_id, digest)
         JOIN collections ON collections.id = images.collection_id
