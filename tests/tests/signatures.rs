@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use base64::Engine as _;
 use cooperage_protocol::BuildState;
+use cooperage_protocol::accounts::AddedToken;
 use cooperage_protocol::admin::{Key, KeyUse};
 use cooperage_tests::{Forge, Hub, Options, http, process, settings};
 
@@ -113,7 +114,11 @@ impl<'a> Client<'a> {
     /// Of the definition, of the file system, and of what is said of them.
     fn assert_changes_are_seen(&self, file: &str) -> anyhow::Result<()> {
         let bytes = std::fs::read(self.home.join(file))?;
-        for place in [50, 4096 + 41, 32_176 + 20, bytes.len() - 20_000] {
+        let definition = bytes
+            .windows(17)
+            .position(|some| some == b"Bootstrap: docker");
+        let definition = definition.context("it has its definition")?;
+        for place in [50, 4096 + 41, definition, bytes.len() - 20_000] {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
             std::fs::write(self.home.join("changed.sif"), &changed)?;
@@ -124,8 +129,7 @@ impl<'a> Client<'a> {
     }
 
     fn assert_signs_and_pushes(&self, hubs: &str) -> anyhow::Result<()> {
-        let token = std::fs::read_to_string(self.hub.data().join("admin-token"))?;
-        std::fs::write(self.home.join("token"), token.trim())?;
+        std::fs::write(self.home.join("token"), self.new_token()?)?;
         let login = ["remote", "login", "--tokenfile", "token", "hub"];
         self.apptainer(&login)?.success()?;
         let pair = [
@@ -188,6 +192,16 @@ impl<'a> Client<'a> {
         Ok(digits)
     }
 
+    /// Of the administrator, as long as Apptainer wants a token to be.
+    fn new_token(&self) -> anyhow::Result<String> {
+        let first = std::fs::read_to_string(self.hub.data().join("admin-token"))?;
+        let wanted = serde_json::json!({ "name": "laptop", "scopes": ["push"], "days": 1 });
+        let call = http::client()?.post(self.hub.url("/api/tokens"));
+        let made = call.bearer_auth(first.trim()).json(&wanted).send()?;
+        let made: AddedToken = made.error_for_status()?.json()?;
+        Ok(made.token)
+    }
+
     /// An image that the hub has not seen, made of the one that it built.
     fn build_and_sign(&self, file: &str) -> anyhow::Result<()> {
         let definition = "Bootstrap: localimage\nFrom: v1.sif\n";
@@ -201,10 +215,12 @@ impl<'a> Client<'a> {
     fn push_by_oras(&self, file: &str) -> anyhow::Result<()> {
         let token = std::fs::read_to_string(self.home.join("token"))?;
         let account = base64::engine::general_purpose::STANDARD.encode(format!("admin:{token}"));
-        let auths = serde_json::json!({ "auths": { NAME: { "auth": account } } });
+        // Without a port the name would be a repository of Docker's.
+        let host = format!("{NAME}:80");
+        let auths = serde_json::json!({ "auths": { &host: { "auth": account } } });
         let config = self.home.join(".apptainer/docker-config.json");
         std::fs::write(config, auths.to_string())?;
-        let address = format!("oras://{NAME}/lab/tool:by-oras");
+        let address = format!("oras://{host}/lab/tool:by-oras");
         self.apptainer(&["push", file, &address])?.success()?;
         let page = page(self.hub, "/lab/tool/tags/by-oras")?;
         assert!(
