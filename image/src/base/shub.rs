@@ -54,9 +54,7 @@ pub(crate) fn locate(downloads: Downloads<'_>, from: &str) -> Result<Url, Error>
     let reference = Reference::parse(from, downloads.settings.sources.hub.as_deref())?;
     let name = format!("shub://{}/{}", reference.host, reference.image);
     downloads.say(&format!("fetching {name}"));
-    let downloader = Downloader::new(downloads.cancel)?;
-    let scheme = downloads.scheme(&reference.host);
-    let (url, _) = manifest(&downloader, &reference, scheme, &name)?;
+    let (url, _) = manifest(downloads, &reference, &name)?;
     Ok(url)
 }
 
@@ -71,8 +69,10 @@ pub(crate) fn download(
     downloads.say(&format!("fetching {name}"));
     let mut downloader = Downloader::new(downloads.cancel)?;
     downloader.most_bytes = downloads.request.limits.disk;
-    let scheme = downloads.scheme(&reference.host);
-    let manifest = manifest(&downloader, &reference, scheme, &name)?;
+    let manifest = manifest(downloads, &reference, &name)?;
+    // The hub says where the image is: its token goes there only if that is the hub itself.
+    let token = downloads.settings.sources.token_for(&manifest.0);
+    downloader.token = token.cloned();
     let mut file =
         NamedTempFile::new_in(folder).map_err(Error::io("creating a file in", folder))?;
     downloader.file(&manifest.0, &mut file, &|done, total| {
@@ -90,9 +90,7 @@ pub(crate) fn download(
 pub(crate) fn state(downloads: Downloads<'_>, from: &str) -> Result<Option<String>, Error> {
     let reference = Reference::parse(from, downloads.settings.sources.hub.as_deref())?;
     let name = format!("shub://{}/{}", reference.host, reference.image);
-    let downloader = Downloader::new(downloads.cancel)?;
-    let scheme = downloads.scheme(&reference.host);
-    let (_, version) = manifest(&downloader, &reference, scheme, &name)?;
+    let (_, version) = manifest(downloads, &reference, &name)?;
     Ok(Some(version).filter(|version| !version.is_empty()))
 }
 
@@ -144,9 +142,8 @@ impl Reference {
 
 /// Where the image is, and its MD5.
 fn manifest(
-    downloader: &Downloader<'_>,
+    downloads: Downloads<'_>,
     reference: &Reference,
-    scheme: &str,
     name: &str,
 ) -> Result<(Url, String), Error> {
     let wrong = |why: &str| Error::Base {
@@ -154,8 +151,11 @@ fn manifest(
         help: None,
     };
     let Reference { host, image } = reference;
+    let scheme = downloads.scheme(host);
     let address = Url::parse(&format!("{scheme}://{host}/api/container/{image}"));
     let address = address.map_err(|error| wrong(&error.to_string()))?;
+    let mut downloader = Downloader::new(downloads.cancel)?;
+    downloader.token = downloads.settings.sources.token_for(&address).cloned();
     let json = downloader.find_text(&address)?;
     let json = json.ok_or_else(|| wrong("the hub has no such image"))?;
     let manifest: Manifest = serde_json::from_slice(&json)

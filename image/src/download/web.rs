@@ -21,7 +21,7 @@ const MOST_REDIRECTS: usize = 10;
 /// A client that gives up when nothing comes.
 pub(crate) struct Web<'a> {
     http: Client,
-    hubs: &'a [(Url, SecretString)],
+    sources: &'a Sources,
 }
 
 impl<'a> Web<'a> {
@@ -36,8 +36,7 @@ impl<'a> Web<'a> {
             .redirect(Policy::none())
             .build()
             .map_err(|error| Error::Internal(format!("cannot make an HTTP client: {error}")))?;
-        let hubs = &sources.hub_tokens;
-        Ok(Self { http, hubs })
+        Ok(Self { http, sources })
     }
 
     /// The answer of where an address leads in the end. The inner error is one of the network, which
@@ -54,7 +53,7 @@ impl<'a> Web<'a> {
             request = request.headers(headers.clone());
             // Whoever the hub sends elsewhere is not sent back with the token either.
             if url.origin() == first.origin()
-                && let Some(token) = self.token_for(&url)
+                && let Some(token) = self.sources.token_for(&url)
             {
                 request = request.header(AUTHORIZATION, bearer(token)?);
             }
@@ -69,12 +68,6 @@ impl<'a> Web<'a> {
         }
         let help = "check the address: its redirects lead in a circle";
         Err(refused(first, "it redirects too often", help))
-    }
-
-    fn token_for(&self, url: &Url) -> Option<&SecretString> {
-        let mut hubs = self.hubs.iter();
-        let hub = hubs.find(|(hub, _)| hub.origin() == url.origin());
-        hub.map(|(_, token)| token)
     }
 }
 

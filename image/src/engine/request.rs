@@ -80,6 +80,15 @@ pub struct Sources {
     pub keyrings: Vec<PathBuf>,
 }
 
+impl Sources {
+    /// What is shown at an address: the token of a login at the very hub that it is of.
+    pub(crate) fn token_for(&self, url: &Url) -> Option<&SecretString> {
+        let mut hubs = self.hub_tokens.iter();
+        let hub = hubs.find(|(hub, _)| hub.origin() == url.origin());
+        hub.map(|(_, token)| token)
+    }
+}
+
 /// One image to build.
 #[derive(Debug)]
 pub struct Request {
