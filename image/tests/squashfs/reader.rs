@@ -143,7 +143,6 @@ fn everything_that_others_write_comes_back_whatever_their_options() {
         "-comp zstd -b 1M -no-fragments",
         "-comp xz -b 4096",
         "-comp xz",
-        // Blocks in lz4 have no checksum: one that its threads spoil is another content.
         "-comp lz4 -processors 1",
         "-comp lz4 -b 64K -processors 1",
         "-noI -noD -noF -noX",

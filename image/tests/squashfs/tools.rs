@@ -1,7 +1,9 @@
 //! The tools of the tests: ours, and those of squashfs-tools.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -9,7 +11,10 @@ use std::thread;
 use cooperage_image::pack::write_squashfs;
 use cooperage_image::squashfs::{Bounds, Packing, Part, read_as_tar};
 use cooperage_image::{Cancel, Error, Limits};
+use tar::EntryType;
 use tempfile::NamedTempFile;
+
+use crate::stream::{Object, objects};
 
 /// The image that we write of a layer.
 pub(crate) fn write(tar: &[u8], packing: Packing) -> Result<Vec<u8>, Error> {
@@ -57,12 +62,13 @@ pub(crate) fn read_part(part: Part<'_>, bounds: Bounds<'_>) -> Result<Vec<u8>, E
     })
 }
 
-/// An image that `sqfstar` writes and `unsquashfs` can read: now and then its threads get in each
-/// other's way, and it writes a block that nobody can unpack.
+/// An image that `sqfstar` writes and in which `unsquashfs` finds the files of the stream: now and
+/// then its threads get in each other's way, and it writes a block that nobody can unpack or, in lz4,
+/// which has no checksum, one of another content.
 pub(crate) fn sqfstar(tar: &[u8], options: &[&str]) -> Vec<u8> {
     let mut images = (0..10).map(|_| written_by_sqfstar(tar, options));
     images
-        .find(|image| is_whole(image))
+        .find(|image| has_the_files_of(tar, image))
         .unwrap_or_else(|| panic!("sqfstar {options:?} writes nothing that unsquashfs reads"))
 }
 
@@ -114,17 +120,24 @@ pub(crate) fn unsquashfs(arguments: &[&str], image: &[u8], paths: &[&str]) -> Ve
     output.stdout
 }
 
-/// Whether `unsquashfs` can unpack every block. What it cannot make of the files is another status.
-fn is_whole(image: &[u8]) -> bool {
+/// Whether `unsquashfs` can unpack every block, and the files that it makes are those of the stream.
+/// What it cannot make of the files is another status.
+fn has_the_files_of(tar: &[u8], image: &[u8]) -> bool {
     const DAMAGED: i32 = 1;
     let (file, folder) = (file_of(image), tempfile::tempdir().unwrap());
+    let tree = folder.path().join("tree");
     let output = Command::new("unsquashfs")
         .args(["-quiet", "-no-progress", "-no-xattrs", "-dest"])
-        .arg(folder.path().join("tree"))
+        .arg(&tree)
         .arg(file.path())
         .output()
         .unwrap_or_else(|error| panic!("unsquashfs must be installed for this test: {error}"));
-    output.status.code() != Some(DAMAGED)
+    let is_spoiled = |(path, object): (Vec<u8>, Object)| {
+        object.kind == EntryType::Regular
+            && fs::read(tree.join(OsStr::from_bytes(&path)))
+                .is_ok_and(|content| content != object.content)
+    };
+    output.status.code() != Some(DAMAGED) && !objects(tar).into_iter().any(is_spoiled)
 }
 
 fn file_of(image: &[u8]) -> NamedTempFile {
