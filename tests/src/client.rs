@@ -59,6 +59,7 @@ impl Account {
 #[derive(Debug)]
 pub struct Client<'a> {
     hub: &'a Hub,
+    host: String,
     home: PathBuf,
 }
 
@@ -66,15 +67,27 @@ impl<'a> Client<'a> {
     /// A machine whose clients know the hub, and the token where there is one. The hub listens at
     /// port 80: a remote of Apptainer has no place for another.
     pub fn new(hub: &'a Hub, name: &str, token: Option<&str>) -> anyhow::Result<Self> {
-        let home = hub.folder().join(name);
-        let client = Self { hub, home };
+        let host = hub.address().trim_end_matches(":80").to_owned();
+        Self::at(hub, &host, name, token)
+    }
+
+    /// The same, of a hub that is called by this name.
+    pub fn at(hub: &'a Hub, host: &str, name: &str, token: Option<&str>) -> anyhow::Result<Self> {
+        let (host, home) = (host.to_owned(), hub.folder().join(name));
+        let client = Self { hub, host, home };
         std::fs::create_dir_all(client.file(".apptainer"))?;
         std::fs::write(client.accounts(), r#"{"auths": {}}"#)?;
         if let Some(user) = &hub.world.user {
             process::run(Command::new("chown").arg(user).arg(&client.home), LONGEST)?.success()?;
         }
-        let host = client.host();
-        let add = ["remote", "add", "--insecure", "--no-login", "hub", host];
+        let add = [
+            "remote",
+            "add",
+            "--insecure",
+            "--no-login",
+            "hub",
+            &client.host,
+        ];
         client.apptainer(&add)?.success()?;
         client.apptainer(&["remote", "use", "hub"])?.success()?;
         if let Some(token) = token {
@@ -84,22 +97,21 @@ impl<'a> Client<'a> {
     }
 
     fn log_in(&self, token: &str) -> anyhow::Result<()> {
-        let host = self.host();
+        let host = &self.host;
         let file = self.file("token");
         std::fs::write(&file, token)?;
         let given = file.to_str().context("a path of no text")?;
         self.apptainer(&["remote", "login", "--tokenfile", given, "hub"])?
             .success()?;
         let account = base64::engine::general_purpose::STANDARD.encode(format!("any:{token}"));
-        let auths = serde_json::json!({ "auths": { host: { "auth": account } } });
+        // Apptainer takes a name without a dot for a repository of Docker's, unless it has a port.
+        let with_port = format!("{host}:80");
+        let account = serde_json::json!({ "auth": account });
+        let auths = serde_json::json!({ "auths": { host: account, with_port: account } });
         std::fs::write(self.accounts(), auths.to_string())?;
         self.ours(&format!("login http://{host} < {given}"))?
             .success()?;
         Ok(())
-    }
-
-    fn host(&self) -> &str {
-        self.hub.address().trim_end_matches(":80")
     }
 
     /// A file of its home, where its programs run.

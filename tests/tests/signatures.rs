@@ -1,20 +1,15 @@
 //! Who signed an image: the hub, or somebody whose key is in its keystore, as Apptainer sees it.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::Context as _;
-use base64::Engine as _;
 use cooperage_protocol::BuildState;
-use cooperage_protocol::accounts::AddedToken;
 use cooperage_protocol::admin::{Key, KeyUse};
-use cooperage_tests::{Forge, Hub, Options, http, process, settings};
+use cooperage_tests::{Account, Client, Forge, Hub, Options, http};
 
 /// Apptainer sends no token to a keystore that is not encrypted, but for this one.
 const NAME: &str = "localhost";
-
-const LONGEST: Duration = Duration::from_mins(5);
+const LIBRARY: &str = "library://lab/tool/tool:mine";
 const RECIPE: &str = "Bootstrap: docker\nFrom: busybox\n\n%post\n    echo signed > /signed.txt\n";
 
 #[test]
@@ -35,9 +30,9 @@ fn apptainer_verifies_what_the_hub_built_and_what_people_signed() -> anyhow::Res
     assert_eq!((keys.len(), keys[0].usage), (1, KeyUse::Signs));
     let hubs = &keys[0].fingerprint;
 
-    let client = Client::new(&hub)?;
-    client.assert_built_is_verified("v1.sif", hubs)?;
-    client.assert_changes_are_seen("v1.sif")?;
+    let stranger = Machine(Client::at(&hub, NAME, "stranger", None)?);
+    stranger.assert_built_is_verified(&hub, "v1.sif", hubs)?;
+    stranger.assert_changes_are_seen("v1.sif")?;
     let page = page(&hub, "/lab/tool/tags/v1")?;
     assert!(
         page.contains("this hub: valid") && page.contains(hubs),
@@ -46,10 +41,22 @@ fn apptainer_verifies_what_the_hub_built_and_what_people_signed() -> anyhow::Res
 
     let rotated: Key = hub.json(&["key", "rotate"])?;
     assert_ne!(&rotated.fingerprint, hubs);
-    client.forget_keys()?;
-    client.assert_built_is_verified("again.sif", hubs)?;
+    stranger.forget_keys()?;
+    stranger.assert_built_is_verified(&hub, "again.sif", hubs)?;
 
-    client.assert_signs_and_pushes(hubs)
+    let mine = sign_and_push(&hub, &stranger.0.file("v1.sif"))?;
+    stranger.forget_keys()?;
+    stranger.run(&["pull", "theirs.sif", LIBRARY])?;
+    let verified = stranger.run(&["verify", "--json", "theirs.sif"])?;
+    assert!(verified.to_uppercase().contains(&mine), "{verified}");
+    stranger.run(&["key", "pull", &mine])?;
+    let all: Vec<Key> = hub.json(&["key", "list"])?;
+    let usage = |fingerprint: &str| all.iter().find(|key| key.fingerprint == fingerprint);
+    let usage = |fingerprint| usage(fingerprint).map(|key| key.usage);
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert_eq!(usage(hubs), Some(KeyUse::Signed));
+    assert_eq!(usage(&mine), Some(KeyUse::Added));
+    Ok(())
 }
 
 fn page(hub: &Hub, path: &str) -> anyhow::Result<String> {
@@ -57,63 +64,68 @@ fn page(hub: &Hub, path: &str) -> anyhow::Result<String> {
     Ok(page.error_for_status()?.text()?)
 }
 
-/// Somebody's machine, where the hub is the remote that is used.
-struct Client<'a> {
-    hub: &'a Hub,
-    home: PathBuf,
+/// Ada signs an image that the hub has not seen, made of one that it built, and pushes it before and
+/// after her key; gives her fingerprint.
+fn sign_and_push(hub: &Hub, built: &Path) -> anyhow::Result<String> {
+    let account = Account::make(hub, "ada", &["push"])?;
+    hub.cooperage(&["collection", "member", "set", "lab/tool", "ada", "builder"])?
+        .success()?;
+    let ada = Machine(Client::at(hub, NAME, "ada", Some(&account.token))?);
+    let mine = ada.new_key()?;
+    let definition = format!("Bootstrap: localimage\nFrom: {}\n", built.display());
+    std::fs::write(ada.0.file("mine.def"), definition)?;
+    ada.run(&["build", "mine.sif", "mine.def"])?;
+    ada.run(&["sign", "mine.sif"])?;
+
+    ada.run(&["push", "mine.sif", LIBRARY])?;
+    let told = "the key is not in this keystore";
+    let before = page(hub, "/lab/tool/tags/mine")?;
+    assert!(before.contains(told) && before.contains(&mine), "{before}");
+    ada.run(&["key", "push", &mine])?;
+    // Without a port the name would be a repository of Docker's.
+    ada.run(&[
+        "push",
+        "mine.sif",
+        &format!("oras://{NAME}:80/lab/tool:by-oras"),
+    ])?;
+    for tag in ["mine", "by-oras"] {
+        let after = page(hub, &format!("/lab/tool/tags/{tag}"))?;
+        for told in ["Ada (x)", "which ada added", ": valid"] {
+            assert!(after.contains(told), "{tag}: {told}: {after}");
+        }
+        assert!(!after.contains(told), "{tag}: {after}");
+    }
+    Ok(mine)
 }
 
-impl<'a> Client<'a> {
-    fn new(hub: &'a Hub) -> anyhow::Result<Self> {
-        let home = hub.folder().join("client");
-        std::fs::create_dir_all(&home)?;
-        let client = Self { hub, home };
-        let add = ["remote", "add", "--insecure", "--no-login", "hub", NAME];
-        client.apptainer(&add)?.success()?;
-        client.apptainer(&["remote", "use", "hub"])?.success()?;
-        Ok(client)
-    }
+/// A machine where the hub is the remote that is used.
+struct Machine<'a>(Client<'a>);
 
-    fn apptainer(&self, arguments: &[&str]) -> anyhow::Result<process::Output> {
-        let mut command = Command::new(settings::tool("apptainer"));
-        command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LANG", "C.UTF-8")
-            .env("APPTAINER_NOHTTPS", "1")
-            .env("APPTAINER_DISABLE_CACHE", "1")
-            .env("APPTAINER_CONFIGDIR", self.home.join(".apptainer"))
-            .env("APPTAINER_KEYSDIR", self.home.join("keys"))
-            .env("HOME", &self.home)
-            .current_dir(&self.home)
-            .args(arguments);
-        process::run(&mut command, LONGEST)
+impl Machine<'_> {
+    fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.0.apptainer(arguments)?.success()
     }
 
     /// As on a machine that knows nobody's key.
     fn forget_keys(&self) -> anyhow::Result<()> {
-        Ok(std::fs::remove_dir_all(self.home.join("keys"))?)
+        Ok(std::fs::remove_dir_all(self.0.file(".apptainer/keys"))?)
     }
 
-    fn assert_built_is_verified(&self, file: &str, key: &str) -> anyhow::Result<()> {
-        let address = format!("shub://{NAME}/lab/tool:v1");
-        self.apptainer(&["pull", file, &address])?.success()?;
-        let verified = self.apptainer(&["verify", "--json", file])?.success()?;
+    fn assert_built_is_verified(&self, hub: &Hub, file: &str, key: &str) -> anyhow::Result<()> {
+        self.run(&["pull", file, &format!("shub://{NAME}/lab/tool:v1")])?;
+        let verified = self.run(&["verify", "--json", file])?;
         assert!(verified.to_uppercase().contains(key), "{verified}");
-        let url = format!("http://{}", self.hub.address());
-        self.apptainer(&["verify", "--url", &url, file])?
-            .success()?;
-        self.apptainer(&["exec", file, "cat", "/signed.txt"])?
-            .success()?;
-        let found = self.apptainer(&["key", "search", &format!("0x{key}")])?;
-        let found = found.success()?;
+        let url = format!("http://{}", hub.address());
+        self.run(&["verify", "--url", &url, file])?;
+        self.run(&["exec", file, "cat", "/signed.txt"])?;
+        let found = self.run(&["key", "search", &format!("0x{key}")])?;
         assert!(found.contains("Cooperage hub"), "{found}");
         Ok(())
     }
 
     /// Of the definition, of the file system, and of what is said of them.
     fn assert_changes_are_seen(&self, file: &str) -> anyhow::Result<()> {
-        let bytes = std::fs::read(self.home.join(file))?;
+        let bytes = std::fs::read(self.0.file(file))?;
         let definition = bytes
             .windows(17)
             .position(|some| some == b"Bootstrap: docker");
@@ -121,112 +133,23 @@ impl<'a> Client<'a> {
         for place in [50, 4096 + 41, definition, bytes.len() - 20_000] {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
-            std::fs::write(self.home.join("changed.sif"), &changed)?;
-            let verified = self.apptainer(&["verify", "changed.sif"])?;
+            std::fs::write(self.0.file("changed.sif"), &changed)?;
+            let verified = self.0.apptainer(&["verify", "changed.sif"])?;
             assert!(!verified.status.success(), "byte {place} was changed");
         }
         Ok(())
     }
 
-    fn assert_signs_and_pushes(&self, hubs: &str) -> anyhow::Result<()> {
-        std::fs::write(self.home.join("token"), self.new_token()?)?;
-        let login = ["remote", "login", "--tokenfile", "token", "hub"];
-        self.apptainer(&login)?.success()?;
-        let pair = [
-            "--name",
-            "Ada",
-            "--email",
-            "ada@example.org",
-            "--comment",
-            "x",
-        ];
-        let new = [
-            &["key", "newpair"],
-            &pair[..],
-            &["--password", "", "--push=false"],
-        ]
-        .concat();
-        self.apptainer(&new)?.success()?;
-        let mine = self.fingerprint()?;
-
-        self.build_and_sign("mine.sif")?;
-        let library = "library://lab/tool/tool:mine";
-        self.apptainer(&["push", "mine.sif", library])?.success()?;
-        let before = page(self.hub, "/lab/tool/tags/mine")?;
-        let told = "the key is not in this keystore";
-        assert!(before.contains(told) && before.contains(&mine), "{before}");
-        self.apptainer(&["key", "push", &mine])?.success()?;
-        let after = page(self.hub, "/lab/tool/tags/mine")?;
-        assert!(
-            after.contains("Ada (x)") && after.contains("which admin added"),
-            "{after}"
-        );
-        assert!(
-            after.contains(": valid") && !after.contains(told),
-            "{after}"
-        );
-
-        self.push_by_oras("mine.sif")?;
-        self.forget_keys()?;
-        self.apptainer(&["pull", "theirs.sif", library])?
-            .success()?;
-        let verified = self.apptainer(&["verify", "--json", "theirs.sif"])?;
-        assert!(verified.success()?.to_uppercase().contains(&mine));
-        self.apptainer(&["key", "pull", &mine])?.success()?;
-        let all: Vec<Key> = self.hub.json(&["key", "list"])?;
-        assert_eq!(all.len(), 3, "{all:?}");
-        assert!(all.iter().any(|key| key.fingerprint == hubs));
-        assert!(
-            all.iter()
-                .any(|key| key.fingerprint == mine && key.usage == KeyUse::Added)
-        );
-        Ok(())
-    }
-
-    fn fingerprint(&self) -> anyhow::Result<String> {
-        let list = self.apptainer(&["key", "list"])?.success()?;
+    /// Makes Ada's key; gives its fingerprint.
+    fn new_key(&self) -> anyhow::Result<String> {
+        let ada = ["--name", "Ada", "--email", "ada@example.org"];
+        let rest = ["--comment", "x", "--password", "", "--push=false"];
+        self.run(&[&["key", "newpair"], &ada[..], &rest[..]].concat())?;
+        let list = self.run(&["key", "list"])?;
         let line = list.lines().find(|line| line.contains("Fingerprint:"));
         let words = line.with_context(|| list.clone())?.split_whitespace();
         let digits = words.last().unwrap_or_default().to_uppercase();
         anyhow::ensure!(digits.len() == 40, "{list}");
         Ok(digits)
-    }
-
-    /// Of the administrator, as long as Apptainer wants a token to be.
-    fn new_token(&self) -> anyhow::Result<String> {
-        let first = std::fs::read_to_string(self.hub.data().join("admin-token"))?;
-        let wanted = serde_json::json!({ "name": "laptop", "scopes": ["push"], "days": 1 });
-        let call = http::client()?.post(self.hub.url("/api/tokens"));
-        let made = call.bearer_auth(first.trim()).json(&wanted).send()?;
-        let made: AddedToken = made.error_for_status()?.json()?;
-        Ok(made.token)
-    }
-
-    /// An image that the hub has not seen, made of the one that it built.
-    fn build_and_sign(&self, file: &str) -> anyhow::Result<()> {
-        let definition = "Bootstrap: localimage\nFrom: v1.sif\n";
-        std::fs::write(self.home.join("mine.def"), definition)?;
-        self.apptainer(&["build", "--force", file, "mine.def"])?
-            .success()?;
-        self.apptainer(&["sign", file])?.success()?;
-        Ok(())
-    }
-
-    fn push_by_oras(&self, file: &str) -> anyhow::Result<()> {
-        let token = std::fs::read_to_string(self.home.join("token"))?;
-        let account = base64::engine::general_purpose::STANDARD.encode(format!("admin:{token}"));
-        // Without a port the name would be a repository of Docker's.
-        let host = format!("{NAME}:80");
-        let auths = serde_json::json!({ "auths": { &host: { "auth": account } } });
-        let config = self.home.join(".apptainer/docker-config.json");
-        std::fs::write(config, auths.to_string())?;
-        let address = format!("oras://{host}/lab/tool:by-oras");
-        self.apptainer(&["push", file, &address])?.success()?;
-        let page = page(self.hub, "/lab/tool/tags/by-oras")?;
-        assert!(
-            page.contains("Ada (x)") && page.contains(": valid"),
-            "{page}"
-        );
-        Ok(())
     }
 }
