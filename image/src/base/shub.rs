@@ -200,7 +200,15 @@ fn verify(md5: &str, version: &str, name: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::io::{BufRead as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread::{self, JoinHandle};
+
     use super::*;
+    use crate::engine::{Cancel, Context, Output, Request, Roots, Settings, Sources};
+    use crate::oci::Registries;
+    use crate::sandbox::{Identity, Network};
 
     #[test]
     fn the_hub_is_what_precedes_owner_and_name() {
@@ -236,5 +244,61 @@ mod tests {
         ] {
             assert!(Reference::parse(from, Some("h")).is_err(), "{from}");
         }
+    }
+
+    /// A server that gives one answer to one request, and tells what was asked for.
+    fn serve(body: String) -> (String, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = io::BufReader::new(stream.try_clone().unwrap()).lines();
+            let lines = lines.map_while(Result::ok);
+            let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}");
+            write!(stream, "{head}\r\n\r\n{body}").unwrap();
+            asked.join("\n").to_ascii_lowercase()
+        });
+        (host, server)
+    }
+
+    #[test]
+    fn the_token_of_a_hub_does_not_go_where_the_hub_says_that_the_image_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (other, asked_of_other) = serve("an image".to_owned());
+        let manifest = format!(r#"{{"image": "http://{other}/tool.sif"}}"#);
+        let (hub, asked_of_hub) = serve(manifest);
+        let token = (Url::parse(&format!("http://{hub}")).unwrap(), "s3cret");
+        let settings = Settings {
+            cache: folder.path().join("cache"),
+            scratch: folder.path().to_owned(),
+            registries: Registries::default(),
+            sources: Sources {
+                hub_tokens: vec![(token.0, token.1.to_owned().into())],
+                ..Sources::default()
+            },
+            identity: Identity::default(),
+            network: Network::default(),
+            environment: BTreeMap::new(),
+            roots: Roots::default(),
+        };
+        let output = Output::Sif(folder.path().join("tool.sif"));
+        let context = Context::Anywhere {
+            folder: folder.path().to_owned(),
+        };
+        let downloads = Downloads {
+            settings: &settings,
+            request: &Request::new("tool", Vec::new(), context, output),
+            events: &|_| {},
+            cancel: &Cancel::default(),
+        };
+
+        download(downloads, &format!("{hub}/lab/tool:v1"), folder.path()).unwrap();
+
+        let asked = asked_of_hub.join().unwrap();
+        assert!(asked.contains("authorization: bearer s3cret"), "{asked}");
+        let asked = asked_of_other.join().unwrap();
+        assert!(!asked.contains("authorization"), "{asked}");
     }
 }

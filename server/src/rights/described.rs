@@ -18,6 +18,7 @@ pub(crate) struct Needs {
 
 /// What a route of the table needs.
 pub(crate) fn needs(method: &Method, path: &str) -> Option<Needs> {
+    const TOO_OFTEN: &[StatusCode] = &[StatusCode::TOO_MANY_REQUESTS];
     const BAD_TOKEN: &[StatusCode] = &[StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
     const UNSEEN: &[StatusCode] = &[
         StatusCode::UNAUTHORIZED,
@@ -36,9 +37,12 @@ pub(crate) fn needs(method: &Method, path: &str) -> Option<Needs> {
         StatusCode::TOO_MANY_REQUESTS,
     ];
     let (who, anonymous, refusals) = match table::find(method, path).ok()?.rule {
-        Rule::Everybody | Rule::Strangers | Rule::Free | Rule::OwnProof => {
-            ("everybody".to_owned(), true, BAD_TOKEN)
-        }
+        Rule::Everybody | Rule::Free | Rule::OwnProof => ("everybody".to_owned(), true, BAD_TOKEN),
+        Rule::Strangers => (
+            "everybody, whatever token they show".to_owned(),
+            true,
+            TOO_OFTEN,
+        ),
         Rule::Lists => (
             "everybody; it shows what the caller may see".to_owned(),
             true,
