@@ -1,5 +1,6 @@
 //! Tests of the hub with a real Postgres and real git.
 
+mod attempts;
 mod checks;
 mod collecting;
 mod damage;
