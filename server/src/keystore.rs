@@ -28,6 +28,8 @@ pub(crate) struct Page {
 }
 
 /// Reads what is looked for: `0x` and digits of a fingerprint or of its end, or a text.
+///
+/// Apptainer writes the 64 bits of an id as a number, so the zeros at its beginning are missing.
 pub(crate) fn parse_search(text: &str, is_exact: bool) -> Result<Search, Error> {
     let text = text.trim();
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
@@ -35,6 +37,9 @@ pub(crate) fn parse_search(text: &str, is_exact: bool) -> Result<Search, Error> 
     let is_id = |digits: &str| is_hex(digits) && [8, 16, 40].contains(&digits.len());
     match digits {
         Some(digits) if is_id(digits) => Ok(Search::Id(digits.to_uppercase())),
+        Some(digits) if is_hex(digits) && (9..16).contains(&digits.len()) => {
+            Ok(Search::Id(format!("{:0>16}", digits.to_uppercase())))
+        }
         Some(_) => Err(Error::BadRequest(
             "after 0x come the 40 digits of a fingerprint, or the last 16 or 8 of them".to_owned(),
         )),
@@ -155,7 +160,9 @@ mod tests {
             (fpr.to_owned(), true, id(fpr)),
             (format!("0X{}", &fpr[24..]), false, id(&fpr[24..])),
             ("0x01234567".to_owned(), true, id("01234567")),
+            ("0x9abcdef01".to_owned(), false, id("00000009abcdef01")),
             ("0x0123".to_owned(), false, None),
+            ("0x0123456789abcdef0".to_owned(), false, None),
             (" ".to_owned(), false, None),
             (
                 "ada".to_owned(),
