@@ -121,7 +121,7 @@ pub(crate) async fn find(hub: &Hub, name: &CollectionName) -> Result<Collection,
         .ok_or_else(|| Error::NotFound(format!("there is no collection {name}")))
 }
 
-fn check_name(name: &CollectionName) -> Result<(), Error> {
+pub(crate) fn check_name(name: &CollectionName) -> Result<(), Error> {
     let owner = name.owner().to_lowercase();
     if RESERVED_OWNERS.contains(&owner.as_str()) {
         return Err(Error::Unprocessable(format!(

@@ -14,6 +14,7 @@ use cooperage_protocol::admin::{Clean, Cleaned, StoreUsage};
 
 use crate::db::{blobs, builds, objects, offers, pushes};
 use crate::error::Error;
+use crate::remote_builds;
 use crate::state::Hub;
 
 /// How often the hub looks.
@@ -26,6 +27,7 @@ const LONGEST_GRACE: u64 = 100 * 366 * 24 * 60;
 pub(crate) async fn collect(hub: &Hub, grace: Duration) -> Result<Cleaned, Error> {
     offers::forget_ended(&hub.db).await?;
     end_silent_pushes(hub).await?;
+    remote_builds::expire(hub).await?;
     blobs::forget_unneeded(&hub.db, grace.as_secs_f64()).await?;
     objects::mark_unused(&hub.db).await?;
     let mut cleaned = Cleaned::default();

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-pub use self::limits::{BuildLimits, FetchLimits, PushLimits, Rates, StoreSettings};
+pub use self::limits::{BuildLimits, FetchLimits, PushLimits, Rates, RemoteBuilds, StoreSettings};
 use crate::sign_in;
 pub use crate::sign_in::settings::{
     Kind, LoginSettings, Newcomers, ProviderSettings, SecretBy, SecretSource,
@@ -60,6 +60,13 @@ pub struct Config {
     /// How people log in, beside their passwords.
     #[serde(default)]
     pub login: LoginSettings,
+    /// How long an answer to those who show no account is given again to others, in milliseconds;
+    /// 0 for never.
+    #[serde(default = "default_answers_kept_ms")]
+    pub answers_kept_ms: u64,
+    /// What people have built that lies in no repository.
+    #[serde(default)]
+    pub remote_builds: RemoteBuilds,
     /// How much one client may ask for.
     #[serde(default)]
     pub rates: Rates,
@@ -119,6 +126,7 @@ impl Config {
         let numbers = [
             ("lease_seconds", u64::from(self.lease_seconds), 10..=3600),
             ("attempts", u64::from(self.attempts), 1..=100),
+            ("answers_kept_ms", self.answers_kept_ms, 0..=60_000),
             ("limits.seconds", self.limits.seconds, 1..=30 * 86_400),
             ("limits.memory_mib", self.limits.memory_mib, 16..=1 << 30),
             ("limits.processes", self.limits.processes, 1..=1 << 22),
@@ -142,6 +150,11 @@ impl Config {
                 "rates.collection_mib_per_day",
                 self.rates.collection_mib_per_day,
                 0..=1 << 40,
+            ),
+            (
+                "remote_builds.keep_days",
+                self.remote_builds.keep_days,
+                1..=36_500,
             ),
             (
                 "store.keep_unused_minutes",
@@ -244,6 +257,10 @@ fn default_lease_seconds() -> u32 {
 
 fn default_attempts() -> u32 {
     3
+}
+
+fn default_answers_kept_ms() -> u64 {
+    1000
 }
 
 #[cfg(test)]

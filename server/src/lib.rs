@@ -5,6 +5,7 @@
 //! → [`store`] → [`db`] `images` → [`routes`] `download`, `shub`; [`pages`] shows all of it.
 
 mod accounts;
+mod answers;
 pub mod auth;
 mod build_log;
 mod checks;
@@ -17,6 +18,7 @@ pub(crate) mod damage;
 pub mod db;
 mod downloads;
 pub mod error;
+mod follow;
 pub mod forge;
 mod keyring;
 mod keystore;
@@ -34,6 +36,7 @@ mod pushed;
 pub mod queue;
 mod rates;
 mod registry;
+mod remote_builds;
 mod rights;
 pub mod routes;
 pub mod scan;

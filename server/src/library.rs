@@ -67,8 +67,21 @@ pub(crate) async fn receive(
             "this address is not one that the hub gave, or its time is over: push again",
         ));
     }
+    append(hub, id, address.offset, body).await
+}
+
+/// Takes all bytes at once.
+pub(crate) async fn receive_whole(
+    hub: &Hub,
+    id: PushId,
+    body: BodyDataStream,
+) -> Result<(), Error> {
+    append(hub, id, 0, body).await
+}
+
+async fn append(hub: &Hub, id: PushId, offset: u64, body: BodyDataStream) -> Result<(), Error> {
     let begun = begun(hub, id).await?;
-    let part = (Some(address.offset), true);
+    let part = (Some(offset), true);
     let appended = upload::append(hub, (id, begun.push), part, body).await;
     appended.map(drop).map_err(RegistryError::into_error)
 }

@@ -46,6 +46,7 @@ pub(crate) fn all(origin: &Origin, snapshot: &Snapshot) -> Vec<NewBuild> {
             aliases: assigned.aliases,
             tag_note: assigned.note,
             step_cache: origin.step_cache,
+            architecture: None,
         })
         .collect()
 }

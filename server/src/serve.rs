@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -44,9 +44,15 @@ async fn start(config: Config) -> anyhow::Result<Hub> {
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("data folder {} cannot be made", config.data.display()))?;
     let store = Store::open(&config.objects()).context("the store cannot be opened")?;
+    // Our statements have one good plan each: to plan them again takes longer than to run them.
+    let options: PgConnectOptions = config
+        .database_url
+        .parse()
+        .context("database_url is not an address of Postgres")?;
+    let options = options.options([("plan_cache_mode", "force_generic_plan")]);
     let db = PgPoolOptions::new()
         .max_connections(32)
-        .connect(&config.database_url)
+        .connect_with(options)
         .await
         .context("Postgres cannot be reached at database_url")?;
     MIGRATOR

@@ -1,12 +1,15 @@
 //! What every handler of the hub may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+use crate::answers::Answers;
 use crate::config::Config;
 use crate::downloads::Downloads;
+use crate::follow::Followers;
 use crate::pulls::Pulls;
 use crate::rates::Rates;
 use crate::sign_in::Providers;
@@ -25,12 +28,16 @@ pub struct Hub {
     pub(crate) providers: Arc<Providers>,
     /// What waits for Postgres to say that something happened.
     pub wakeups: Arc<Wakeups>,
+    /// Who follows builds.
+    pub(crate) followers: Followers,
     /// How often clients asked lately.
     pub(crate) rates: Arc<Rates>,
     /// What they downloaded today.
     pub(crate) downloads: Arc<Downloads>,
     /// What of that was not written down yet.
     pub(crate) pulls: Arc<Pulls>,
+    /// What was answered to everybody a moment ago.
+    pub(crate) answers: Arc<Answers>,
 }
 
 /// Who is woken by which `NOTIFY`.
@@ -50,10 +57,12 @@ impl Hub {
             rates: Arc::new(Rates::new(&config.rates)),
             downloads: Arc::new(Downloads::new(&config.rates)),
             pulls: Arc::default(),
+            answers: Arc::new(Answers::new(Duration::from_millis(config.answers_kept_ms))),
             config: Arc::new(config),
             db,
             store,
             wakeups: Arc::default(),
+            followers: Followers::default(),
         }
     }
 

@@ -52,6 +52,25 @@ impl Default for FetchLimits {
     }
 }
 
+/// What people have built that lies in no repository.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoteBuilds {
+    /// Whether accounts may.
+    pub allowed: bool,
+    /// How long an image stays that has no destination, in days.
+    pub keep_days: u64,
+}
+
+impl Default for RemoteBuilds {
+    fn default() -> Self {
+        Self {
+            allowed: true,
+            keep_days: 7,
+        }
+    }
+}
+
 /// What people may push.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use cooperage_protocol::admin::CollectionChange;
-use cooperage_protocol::{CollectionId, CollectionName, Mode, StepCache, Visibility};
+use cooperage_protocol::{CollectionId, CollectionName, Mode, StepCache, UserId, Visibility};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -80,6 +80,53 @@ pub async fn insert(db: &PgPool, new: &NewCollection<'_>) -> sqlx::Result<Option
     .fetch_optional(db)
     .await?;
     Ok(id.map(CollectionId))
+}
+
+/// The collection of somebody's remote builds, if it was made.
+pub(crate) async fn of_remote_builds(
+    db: &PgPool,
+    account: UserId,
+) -> sqlx::Result<Option<CollectionId>> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM collections WHERE remote_builds_of = $1",
+        account.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(CollectionId))
+}
+
+/// Makes the collection of somebody's remote builds, which nobody else sees, unless it was made
+/// meanwhile; false when its name is taken.
+pub(crate) async fn insert_for_remote_builds(
+    db: &mut PgConnection,
+    name: &CollectionName,
+    account: UserId,
+    webhook_secret: &str,
+) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "WITH made AS (
+             INSERT INTO collections (id, name, clone_url, forge, webhook_secret, visibility,
+                                      remote_builds_of)
+             VALUES ($1, $2, '', 'github', $4, 'private', $3)
+             ON CONFLICT DO NOTHING
+             RETURNING id
+         )
+         INSERT INTO collection_members (collection_id, user_id, role)
+         SELECT id, $3, 'owner' FROM made",
+        CollectionId::generate().0,
+        name.to_string(),
+        account.0,
+        webhook_secret,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM collections WHERE remote_builds_of = $1) AS "is!""#,
+        account.0
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// Keeps other deliveries of a collection from planning builds until the transaction ends.

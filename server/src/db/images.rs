@@ -149,6 +149,32 @@ pub(crate) async fn delete(db: &PgPool, id: ImageId) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Size and digest of the image that a build published.
+pub(crate) async fn of_build(db: &PgPool, build: BuildId) -> sqlx::Result<Option<(i64, String)>> {
+    let row = sqlx::query!(
+        "SELECT size_bytes, digest FROM images WHERE build_id = $1",
+        build.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (row.size_bytes, row.digest)))
+}
+
+/// Removes images of so many seconds that were remote builds without a destination; gives how many.
+pub(crate) async fn expire_remote_builds(db: &PgPool, seconds: f64) -> sqlx::Result<u64> {
+    let removed = sqlx::query!(
+        "DELETE FROM images
+         USING collections
+         WHERE collections.id = images.collection_id
+           AND collections.remote_builds_of IS NOT NULL
+           AND images.created_at < now() - make_interval(secs => $1)",
+        seconds,
+    )
+    .execute(db)
+    .await?;
+    Ok(removed.rows_affected())
+}
+
 /// Whether the image belongs to the collection.
 pub(crate) async fn is_of(
     db: &mut PgConnection,

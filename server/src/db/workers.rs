@@ -33,6 +33,18 @@ pub async fn by_token(db: &PgPool, token_hash: &[u8]) -> sqlx::Result<Option<(Wo
     Ok(row.map(|row| (WorkerId(row.id), row.token_hash)))
 }
 
+/// Go's names of the architectures that workers build for, as far as they told.
+pub(crate) async fn architectures(db: &PgPool) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT architecture AS "architecture!"
+         FROM workers
+         WHERE architecture <> ''
+         ORDER BY 1"#
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Notes what a worker told of itself.
 pub async fn describe(
     db: &PgPool,

@@ -1,18 +1,21 @@
-//! An image, by its digest or by a tag.
+//! An image, by its digest or by a tag, and links to it for those who have no account.
 
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use cooperage_protocol::{CollectionName, Digest, Tag};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use cooperage_protocol::accounts::{Link, NewLink};
+use cooperage_protocol::{CollectionName, Digest, Tag, Visibility};
+use serde::Deserialize;
 
 use super::commands::{self, Command};
 use super::highlight::{self, Line};
 use super::{Layout, format, not_found};
 use crate::db::views::{self, ImageFilter, ImageRow};
 use crate::error::Error;
-use crate::rights::Visit;
+use crate::rights::{Visit, link};
 use crate::routes::{explain_missing, parse_collection};
 use crate::signers::{self, Signer};
 use crate::state::Hub;
@@ -22,6 +25,10 @@ pub(super) fn router() -> Router<Hub> {
     Router::new()
         .route("/{owner}/{repository}/images/{digest}", get(show_digest))
         .route("/{owner}/{repository}/tags/{tag}", get(show_tag))
+        .route(
+            "/{owner}/{repository}/images/{digest}/link",
+            post(make_link),
+        )
 }
 
 #[derive(Template, WebTemplate)]
@@ -33,6 +40,9 @@ struct ImagePage {
     commands: Vec<Command>,
     image: ImageRow,
     signers: Vec<Signer>,
+    /// Whether the reader may want a link for those who do not see the collection.
+    may_link: bool,
+    link: Option<Link>,
 }
 
 impl ImagePage {
@@ -66,7 +76,37 @@ async fn show_digest(
     visit: Visit,
     Path((owner, repository, digest)): Path<(String, String, String)>,
 ) -> Result<ImagePage, Error> {
-    let name = parse_collection(&owner, &repository)?;
+    page_of_digest(&hub, &visit, (&owner, &repository, &digest)).await
+}
+
+#[derive(Deserialize)]
+struct Wish {
+    hours: u32,
+}
+
+/// A link is shown once, in the answer to the button.
+async fn make_link(
+    State(hub): State<Hub>,
+    visit: Visit,
+    Path((owner, repository, digest)): Path<(String, String, String)>,
+    Form(wish): Form<Wish>,
+) -> Result<([(HeaderName, HeaderValue); 1], ImagePage), Error> {
+    let mut page = page_of_digest(&hub, &visit, (&owner, &repository, &digest)).await?;
+    let new = NewLink {
+        file: format!("{}.sif", page.image.digest),
+        seconds: wish.hours.saturating_mul(3600),
+    };
+    page.link = Some(link::make(&hub, &visit, &new)?);
+    let unkept = HeaderValue::from_static("no-store");
+    Ok(([(header::CACHE_CONTROL, unkept)], page))
+}
+
+async fn page_of_digest(
+    hub: &Hub,
+    visit: &Visit,
+    (owner, repository, digest): (&str, &str, &str),
+) -> Result<ImagePage, Error> {
+    let name = parse_collection(owner, repository)?;
     let digest: Digest = digest
         .parse()
         .map_err(|error| not_found(format!("{error}")))?;
@@ -74,9 +114,9 @@ async fn show_digest(
         sha256: Some(digest.hex()),
         ..ImageFilter::default()
     };
-    let image = find(&hub, &name, &filter).await?;
+    let image = find(hub, &name, &filter).await?;
     let names = (digest.to_string(), digest.short());
-    page(&hub, &visit, image, names).await
+    page(hub, visit, image, names).await
 }
 
 async fn show_tag(
@@ -114,6 +154,12 @@ async fn page(
         reference,
         title,
         signers: signers::of_image(hub, image.id).await?,
+        may_link: visit.caller.person().is_some()
+            && visit
+                .collection
+                .as_ref()
+                .is_some_and(|collection| collection.visibility != Visibility::Public),
+        link: None,
         image,
     })
 }

@@ -10,6 +10,7 @@ use cooperage_protocol::{CollectionName, Scope, Visibility};
 use super::refusal::{Asked, Refusal};
 use super::table::{self, Place, Row, Rule};
 use super::{Action, Caller, Collection, Person, link, may};
+use crate::answers::Asked as Question;
 use crate::clients::{self, Client};
 use crate::db::rights;
 use crate::downloads::Served;
@@ -77,9 +78,19 @@ pub(crate) async fn guard(
         Err(methods) => return without_rule(path.as_str(), &methods),
     };
     if row.rule == Rule::OwnProof {
-        return next.run(request).await;
+        let answer = next.run(request).await;
+        hub.answers.forget();
+        return answer;
     }
     let (mut parts, body) = request.into_parts();
+    let question = Question::by(&parts).filter(|_| row.rule != Rule::Free);
+    if let Some(question) = &question
+        && let Some(answer) = hub.answers.find(question)
+        && hub.rates.take(client(&hub, &parts, None)).is_ok()
+    {
+        return answer;
+    }
+    let (begun, changes) = (hub.answers.now(), !parts.method.is_safe());
     let params = Params(
         RawPathParams::from_request_parts(&mut parts, &())
             .await
@@ -104,7 +115,14 @@ pub(crate) async fn guard(
         }
         Err(refusal) => Err(refusal),
     };
-    answered.unwrap_or_else(|refusal| refusal.answer(&hub, row.form, &asked))
+    if changes {
+        hub.answers.forget();
+    }
+    let answer = answered.unwrap_or_else(|refusal| refusal.answer(&hub, row.form, &asked));
+    match question {
+        Some(question) => hub.answers.keep(question, begun, answer).await,
+        None => answer,
+    }
 }
 
 /// Counts what is downloaded.

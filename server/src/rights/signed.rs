@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     RegistryToken,
     /// An address that something is sent to, without an account.
     Upload,
+    /// An address that the files of a remote build are sent to.
+    BuildContext,
     /// A link to a file.
     Link,
 }
@@ -45,6 +47,7 @@ fn mac(hub: &Hub, purpose: Purpose, text: &str) -> Result<Hmac<Sha256>, Error> {
     let purpose = match purpose {
         Purpose::RegistryToken => "registry-token",
         Purpose::Upload => "upload",
+        Purpose::BuildContext => "build-context",
         Purpose::Link => "link",
     };
     Ok(mac

@@ -175,6 +175,7 @@ pub(super) const TABLE: &[Row] = &[
     page(GET, "/favicon.ico", Rule::Free),
     page(GET, "/{owner}/{repository}", READ),
     page(GET, "/{owner}/{repository}/images/{digest}", READ),
+    page(POST, "/{owner}/{repository}/images/{digest}/link", READ),
     page(GET, "/{owner}/{repository}/tags/{tag}", READ),
     page(GET, "/{owner}/{repository}/deliveries", READ),
     page(GET, "/deliveries/{id}", on(Place::Delivery, Read)),
@@ -360,6 +361,8 @@ pub(super) const TABLE: &[Row] = &[
         "/v1/images/{*container}",
         on(Place::Container, Manage),
     ),
+    // Its handler looks for what is being sent, whose id is in place of the container.
+    library(POST, "/v1/imagefile/{*container}", Rule::Known),
     library(POST, "/v2/imagefile/{id}", on(Place::Push, Push)),
     library(PUT, "/v2/imagefile/{id}/bytes", Rule::OwnProof),
     library(PUT, "/v2/imagefile/{id}/_complete", on(Place::Push, Push)),
@@ -392,6 +395,14 @@ pub(super) const TABLE: &[Row] = &[
     registry(PATCH, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
     registry(PUT, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
     registry(DELETE, "/v2/{owner}/{repository}/blobs/uploads/{id}", PUSH),
+    // --- remote builds; the handlers ask for the scope build, and who may build where
+    library(POST, "/v1/build", Rule::Known),
+    library(GET, "/v1/build/{id}", on(Place::Build, Read)),
+    library(PUT, "/v1/build/{id}/_cancel", on(Place::Build, Build)),
+    library(GET, "/v1/build-ws/{id}", on(Place::Build, Read)),
+    library(POST, "/v1/build-context", Rule::Known),
+    library(PUT, "/v1/build-context/{digest}", Rule::OwnProof),
+    library(DELETE, "/v1/build-context/{digest}", Rule::Known),
     // --- machines
     api(GET, "/healthz", Rule::Free),
     api(POST, "/webhooks/github", Rule::OwnProof),

@@ -36,7 +36,7 @@ pub(super) fn router() -> Router<Hub> {
 async fn discover(State(hub): State<Hub>) -> Json<serde_json::Value> {
     let here = json!({ "uri": pages::url(&hub, "") });
     Json(json!({
-        "libraryAPI": here, "tokenAPI": here, "keystoreAPI": here,
+        "libraryAPI": here, "tokenAPI": here, "keystoreAPI": here, "builderAPI": here,
     }))
 }
 

@@ -31,6 +31,7 @@ pub(super) fn router() -> Router<Hub> {
         .route("/v1/containers", post(refuse_more))
         .route("/v1/containers/{owner}/{repository}/{name}", get(container))
         .route("/v1/images", post(expect))
+        .route("/v1/imagefile/{*container}", post(receive_whole))
         .route("/v2/imagefile/{id}", post(give_address))
         .route("/v2/imagefile/{id}/bytes", put(receive))
         .route("/v2/imagefile/{id}/_complete", put(complete))
@@ -45,7 +46,7 @@ pub(super) fn router() -> Router<Hub> {
 }
 
 /// A JSON body, whatever its content type says: clients send none.
-struct Body<T>(T);
+pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Hub> for Body<T> {
     type Rejection = LibraryError;
@@ -60,7 +61,7 @@ impl<T: DeserializeOwned> FromRequest<Hub> for Body<T> {
     }
 }
 
-fn data(data: Value) -> Json<Value> {
+pub(super) fn data(data: Value) -> Json<Value> {
     Json(Map::from_iter([("data".to_owned(), data)]).into())
 }
 
@@ -138,10 +139,7 @@ async fn expect(
     let collection = collection.map_err(Error::from)?;
     let collection = collection.filter(|it| may(&visit.caller, Action::Read, it));
     let collection = collection.ok_or_else(missing)?;
-    if !may(&visit.caller, Action::Push, &collection) {
-        let why = "this needs a builder of the collection, and a token with the scope push";
-        return Err(Error::Forbidden(why).into());
-    }
+    check_push(&visit, &collection)?;
     let digest = parse_hash(&expected.hash)?;
     if let Some(known) = image_of(&hub, &collection, digest).await? {
         return Ok(data(known));
@@ -154,6 +152,14 @@ async fn expect(
     Ok(data(
         json!({ "id": id, "hash": expected.hash, "uploaded": false }),
     ))
+}
+
+fn check_push(visit: &Visit, collection: &Collection) -> Result<(), Error> {
+    if may(&visit.caller, Action::Push, collection) {
+        return Ok(());
+    }
+    let why = "this needs a builder of the collection, and a token with the scope push";
+    Err(Error::Forbidden(why))
 }
 
 async fn image_of(
@@ -170,7 +176,7 @@ async fn image_of(
     image.map(|image| description(&image)).transpose()
 }
 
-fn parse_hash(text: &str) -> Result<Digest, Error> {
+pub(super) fn parse_hash(text: &str) -> Result<Digest, Error> {
     let hex = text.trim_start_matches("sha256.");
     format!("sha256:{hex}")
         .parse()
@@ -194,6 +200,26 @@ async fn receive(
     let body = request.into_body().into_data_stream();
     library::receive(&hub, id, &address, body).await?;
     Ok((StatusCode::OK, [(header::ETAG, format!("\"{id}\""))]).into_response())
+}
+
+/// Takes all of an image at once, as the clients of Singularity 3.0 to 3.5 send it: where others
+/// have a container in the path, they have the image's id.
+async fn receive_whole(
+    State(hub): State<Hub>,
+    visit: Visit,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, LibraryError> {
+    let person = visit.person()?;
+    let missing = || Error::NotFound(format!("there is no image {id} that is being sent"));
+    let push: PushId = id.trim_matches('/').parse().map_err(|_| missing())?;
+    let collection = collections::of_push(&hub.db, push, Some(person.id)).await;
+    let collection = collection.map_err(Error::from)?;
+    let collection = collection.filter(|it| may(&visit.caller, Action::Read, it));
+    check_push(&visit, &collection.ok_or_else(missing)?)?;
+    library::receive_whole(&hub, push, request.into_body().into_data_stream()).await?;
+    library::complete(&hub, push).await?;
+    Ok(data(json!({})))
 }
 
 #[derive(Deserialize)]

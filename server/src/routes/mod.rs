@@ -19,6 +19,7 @@ mod oci;
 mod oci_push;
 mod paging;
 mod registries;
+mod remote_builds;
 mod shub;
 mod static_files;
 pub mod webhooks;
@@ -50,6 +51,7 @@ pub fn router(hub: Hub) -> Router {
         .merge(login::router())
         .merge(oci::router())
         .merge(oci_push::router())
+        .merge(remote_builds::router())
         .merge(shub::router())
         .merge(static_files::router())
         .merge(webhooks::router())

@@ -43,7 +43,11 @@ fn send(source: &Source, commit: &str, pieces: impl Write) -> anyhow::Result<()>
 }
 
 /// Writes the tree of a commit as a tar; folders, files, links and nothing else.
-fn write(repository: &Repository, commit: &Commit<'_>, to: impl Write) -> anyhow::Result<()> {
+pub(super) fn write(
+    repository: &Repository,
+    commit: &Commit<'_>,
+    to: impl Write,
+) -> anyhow::Result<()> {
     let mtime = u64::try_from(commit.time().seconds()).unwrap_or(0);
     let entries: Vec<Entry> = tree::entries(repository, commit)?;
     let mut archive = Builder::new(to);

@@ -217,6 +217,9 @@ impl Mirror {
         let url = &self.source.clone_url;
         let is_local = url.starts_with('/') || url.starts_with("file://");
         match () {
+            () if url.is_empty() => Err(FetchError::Refused(
+                "this collection has no repository: it has what people build remotely".into(),
+            )),
             () if transport::is_http(url) => Ok(url.clone()),
             () if is_local && self.source.limits.local_paths => Ok(url.clone()),
             () if is_local => Err(FetchError::Refused(

@@ -1,11 +1,13 @@
 //! Which recipes does a repository have at a commit?
 //!
 //! [`fetch`] brings the commit over [`transport`], [`recipes`] finds the definition files in its
-//! tree, [`tags`] names their images, [`context`] sends the tree to a worker.
+//! tree, [`tags`] names their images, [`context`] sends the tree to a worker. [`submission`] makes a
+//! commit of what nobody pushed.
 
 pub mod context;
 pub mod fetch;
 pub mod recipes;
+pub(crate) mod submission;
 pub mod tags;
 mod transport;
 mod tree;

@@ -16,7 +16,7 @@ use super::Store;
 use crate::error::Error;
 
 /// How long a sender may be silent.
-pub(super) const SILENCE: Duration = Duration::from_mins(1);
+pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 
 /// Bytes read at a time of what came before.
 const PIECE: usize = 256 << 10;
@@ -200,7 +200,7 @@ fn publish(received: &Received) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)
@@ -208,11 +208,11 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(anyhow::Error::from)?
 }
 
-pub(super) fn broken(why: impl std::fmt::Display) -> Error {
+pub(crate) fn broken(why: impl std::fmt::Display) -> Error {
     Error::BadRequest(format!("the upload broke off: {why}"))
 }
 
-pub(super) fn refuse(error: io::Error) -> Error {
+pub(crate) fn refuse(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::NoSpace("the hub's disk is full")

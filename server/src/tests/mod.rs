@@ -26,7 +26,9 @@ use sqlx::{PgPool, Row};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::config::{BuildLimits, FetchLimits, LoginSettings, PushLimits, Rates, StoreSettings};
+use crate::config::{
+    BuildLimits, FetchLimits, LoginSettings, PushLimits, Rates, RemoteBuilds, StoreSettings,
+};
 use crate::db::builds::leases::Holder;
 use crate::store::Store;
 use crate::{Config, Hub, process, routes};
@@ -64,6 +66,8 @@ impl World {
                 ..Rates::default()
             },
             push: PushLimits::default(),
+            remote_builds: RemoteBuilds::default(),
+            answers_kept_ms: 0,
             login: LoginSettings::default(),
         };
         let store = Store::open(&config.objects()).unwrap();
@@ -144,6 +148,7 @@ impl World {
             aliases: vec![],
             tag_note: None,
             step_cache: StepCache::On,
+            architecture: None,
         };
         let mut db = self.hub.db.acquire().await.unwrap();
         assert!(crate::db::builds::enqueue(&mut db, &new).await.unwrap());

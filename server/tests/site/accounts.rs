@@ -289,6 +289,39 @@ async fn a_link_is_good_for_its_file_and_as_long_as_its_maker_may_read(db: PgPoo
 }
 
 #[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn a_reader_makes_a_link_by_the_button_of_an_image_that_is_not_public(db: PgPool) {
+    let site = Site::open(db).await;
+    site.publish("v1", b"image").await;
+    let cookie = settle(&site, "ada").await;
+    let page = || by_browser(&site, &cookie, "GET", "/Lab/tool/tags/v1", "");
+    assert!(!page().await.text().contains("Make a link"));
+    hide(&site, "internal").await;
+    let form = page().await.text();
+    let (_, action) = form.split_once("action=\"/Lab/tool/images/").unwrap();
+    let (action, _) = action.split_once('"').unwrap();
+    let action = format!("/Lab/tool/images/{}", action.trim_end_matches("#share"));
+
+    let made = by_browser(&site, &cookie, "POST", &action, "hours=24").await;
+    assert_eq!(made.header("cache-control"), "no-store");
+    let made = made.text().replace("&#38;", "&").replace("&amp;", "&");
+    let mut links = made.split("http://hub.example.org");
+    let link = links.find(|link| link.contains("?by=")).unwrap();
+    let link = &link[..link.find(['<', '"']).unwrap()];
+    assert_eq!(site.get(link, &[]).await.text(), "image", "{link}");
+
+    for hours in ["0", "721", "x"] {
+        let refused = by_browser(&site, &cookie, "POST", &action, &format!("hours={hours}")).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{hours}");
+    }
+    assert_ne!(
+        site.ask(request("POST", &action, &[], "hours=1"))
+            .await
+            .status,
+        StatusCode::OK
+    );
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
 async fn somebody_always_runs_the_hub(db: PgPool) {
     let site = Site::open(db).await;
 

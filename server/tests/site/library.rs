@@ -136,6 +136,28 @@ async fn an_image_is_announced_sent_and_tagged(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn an_image_is_sent_at_once_by_old_clients(db: PgPool) {
+    let library = Library::open(db).await;
+    let image = sif("Bootstrap: docker\nFrom: busybox\n", &[]);
+    let id = library.expect(&image).await;
+    let call = format!("POST /v1/imagefile/{id}");
+
+    let broken = library.call(&call, &image[1..]).await;
+    assert_eq!(broken.status, StatusCode::BAD_REQUEST, "{}", broken.text());
+    let other = format!("POST /v1/imagefile/{}", uuid::Uuid::nil());
+    let missing = library.call(&other, &image).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND, "{}", missing.text());
+    let id = library.expect(&image).await;
+    let call = format!("POST /v1/imagefile/{id}");
+    let sent = library.call(&call, &image).await;
+    assert_eq!(sent.status, StatusCode::OK, "{}", sent.text());
+
+    library.tag("v1", "amd64", &id).await;
+    let pulled = library.pulled("/v1/imagefile/lab/tool/tool:v1").await;
+    assert_eq!(pulled, Some(Digest::of(&image)));
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
 async fn an_image_is_sent_in_parts_and_a_part_again(db: PgPool) {
     let library = Library::open(db).await;
     let image = sif("Bootstrap: docker\nFrom: busybox\n", &[]);

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod admin;
+mod answers;
 mod api;
 mod credentials;
 mod diagnostics;
@@ -19,5 +20,6 @@ mod pull_counts;
 mod pulls;
 mod rates;
 mod registry;
+mod remote_builds;
 mod settings;
 mod support;

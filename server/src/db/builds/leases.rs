@@ -77,7 +77,8 @@ pub struct Locked {
     pub cancel_requested: bool,
 }
 
-/// Leases the next build: of the collection with fewest running ones, then the oldest.
+/// Leases the next build that the worker's machine can do: of the collection with fewest running
+/// ones, then the oldest.
 pub async fn claim(
     db: &PgPool,
     worker: WorkerId,
@@ -98,6 +99,8 @@ pub async fn claim(
                LEFT JOIN running ON running.collection_id = builds.collection_id
                WHERE builds.state = 'queued'
                  AND COALESCE(running.builds, 0) < collections.max_running
+                 AND (builds.architecture IS NULL
+                      OR builds.architecture = (SELECT architecture FROM workers WHERE id = $1))
                ORDER BY COALESCE(running.builds, 0), builds.queued_at, builds.id
                LIMIT 1
                FOR UPDATE OF builds SKIP LOCKED

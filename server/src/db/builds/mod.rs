@@ -41,6 +41,8 @@ pub struct NewBuild {
     pub tag_note: Option<String>,
     /// Whether it may take what scripts and files made before, if its collection's builds may.
     pub step_cache: StepCache,
+    /// Go's name of the architecture that it has to be built on, if not any.
+    pub architecture: Option<String>,
 }
 
 /// The last build of a recipe on a ref.
@@ -60,8 +62,9 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
     let aliases: Vec<String> = new.aliases.iter().map(Tag::to_string).collect();
     let queued = sqlx::query!(
         "INSERT INTO builds (id, collection_id, delivery_id, recipe, recipe_blob, commit_sha,
-                             commit_time, git_ref, tag, aliases, tag_note, step_cache)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                             commit_time, git_ref, tag, aliases, tag_note, step_cache,
+                             architecture)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          ON CONFLICT (delivery_id, recipe, tag) DO NOTHING",
         new.id.0,
         new.collection.0,
@@ -75,6 +78,7 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
         &aliases[..],
         new.tag_note,
         new.step_cache.as_str(),
+        new.architecture,
     )
     .execute(&mut *db)
     .await?
@@ -92,9 +96,9 @@ pub async fn enqueue(db: &mut PgConnection, new: &NewBuild) -> Result<bool, Erro
 pub(crate) async fn copy(db: &mut PgConnection, from: BuildId, to: BuildId) -> sqlx::Result<bool> {
     let queued = sqlx::query!(
         "INSERT INTO builds (id, collection_id, recipe, recipe_blob, commit_sha, commit_time,
-                             git_ref, tag, aliases, tag_note, step_cache)
+                             git_ref, tag, aliases, tag_note, step_cache, architecture)
          SELECT $2, collection_id, recipe, recipe_blob, commit_sha, commit_time,
-                git_ref, tag, aliases, tag_note, step_cache
+                git_ref, tag, aliases, tag_note, step_cache, architecture
          FROM builds
          WHERE id = $1 AND state IN ('succeeded', 'failed', 'cancelled')",
         from.0,
