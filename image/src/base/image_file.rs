@@ -62,14 +62,19 @@ impl Tree {
         bounds: Bounds<'_>,
         take: impl FnOnce(&mut (dyn Read + Send)) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let part = Part {
-            file,
-            offset: self.offset,
-            length: self.size,
-        };
+        let part = self.part(file);
         match self.kind {
             Kind::Squashfs => squashfs::read_as_tar(part, bounds, take),
             Kind::Ext3 => ext3::read_as_tar(part, bounds.cancel, take),
+        }
+    }
+
+    /// Its bytes.
+    pub(super) fn part<'f>(&self, file: &'f File) -> Part<'f> {
+        Part {
+            file,
+            offset: self.offset,
+            length: self.size,
         }
     }
 }

@@ -9,7 +9,6 @@ use crate::definition::LocalImage;
 use crate::error::Error;
 use crate::files::{self, Found};
 use crate::metadata::{BaseKind, OciConfig};
-use crate::squashfs::Bounds;
 
 /// Unpacks the image's root file system, or copies the folder's.
 pub(super) fn bootstrap(
@@ -44,14 +43,20 @@ pub(crate) fn unpack(
     let (tree, config) = image_file::find_tree(file, name)?;
     let state = image_file::state(file).map_err(Error::io("reading", name))?;
     let key = bootstrapper.key("image").and(&state).end();
-    let bounds = Bounds {
-        limits: bootstrapper.request.limits,
-        cancel: bootstrapper.cancel,
-    };
-    bootstrapper.keep(Some(key), &mut |bootstrapper| {
-        tree.read(file, bounds, |archive| bootstrapper.apply(archive, None))
-    })?;
+    let kept = bootstrapper.keep_image((file, &tree), key);
+    kept.map_err(|error| in_image(error, name))?;
     Ok(config)
+}
+
+/// Tells which image cannot be used.
+fn in_image(error: Error, name: &str) -> Error {
+    match error {
+        Error::Base { message, help } => Error::Base {
+            message: format!("{name}: {message}"),
+            help,
+        },
+        error => error,
+    }
 }
 
 /// Puts the root file system of a folder, and its name, into the tree.

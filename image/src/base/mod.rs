@@ -10,6 +10,7 @@ mod docker_daemon;
 mod download;
 mod folder;
 mod image_file;
+mod image_tree;
 mod installer;
 mod library;
 mod localimage;
@@ -34,6 +35,7 @@ use crate::error::Error;
 use crate::inside::{Reply, Task};
 use crate::metadata::{BaseKind, OciConfig};
 use crate::oci::{self, Accounts, Fetch, Platform, Reference};
+use crate::pack::CopiedBlocks;
 use crate::sandbox::{Streams, Workspace};
 
 pub(crate) use self::below::Below;
@@ -210,10 +212,19 @@ impl<'a> Bootstrapper<'a> {
         layer: &mut (dyn Read + Send),
         diff_id: Option<String>,
     ) -> Result<(), Error> {
+        self.apply_with((layer, None), diff_id)
+    }
+
+    /// The same, with the blocks of its pack if there are some.
+    fn apply_with(
+        &mut self,
+        (layer, blocks): (&mut (dyn Read + Send), Option<CopiedBlocks>),
+        diff_id: Option<String>,
+    ) -> Result<(), Error> {
         let applied = match &self.below {
             Below::Filling { tree, key } => {
                 let (tree, key) = (tree.clone(), key.clone());
-                self.apply_to(&tree, &key, layer, diff_id)?
+                self.apply_to((&tree, &key), (layer, blocks), diff_id)?
             }
             _ => apply(self.workspace, &self.task(diff_id), layer, self.cancel)?,
         };
@@ -225,9 +236,8 @@ impl<'a> Bootstrapper<'a> {
     /// Puts a layer over a tree that is going to be kept, and packs it if somebody needs that.
     fn apply_to(
         &mut self,
-        tree: &Path,
-        key: &str,
-        layer: &mut (dyn Read + Send),
+        (tree, key): (&Path, &str),
+        (layer, blocks): (&mut (dyn Read + Send), Option<CopiedBlocks>),
         diff_id: Option<String>,
     ) -> Result<Applied, Error> {
         let packs = self.packs.as_ref();
@@ -239,7 +249,7 @@ impl<'a> Bootstrapper<'a> {
             put(perform, layer, cancel)
         };
         match self.packs.as_mut().zip(key) {
-            Some((packs, key)) => packs.tee(key, layer, unpack),
+            Some((packs, key)) => packs.tee(key, (layer, blocks), unpack),
             None => unpack(layer),
         }
     }

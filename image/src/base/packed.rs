@@ -6,8 +6,9 @@ use std::thread;
 
 use crate::error::Error;
 use crate::layer;
-use crate::pack::{Key, Pack, Packs, Recording};
+use crate::pack::{Copied, CopiedBlocks, Key, Pack, Packs, Recording};
 use crate::sandbox::Failure;
+use crate::squashfs::{Bounds, Part};
 
 /// How far unpacking and packing may be from each other.
 const MOST_CHUNKS: usize = 16;
@@ -18,7 +19,9 @@ pub(crate) struct BasePacks<'a> {
     recording: Recording<'a>,
     /// Those there are, the lowest first.
     layers: Vec<(Key, Pack)>,
-    /// The key of a base that was unpacked before, and of which no packs are kept.
+    /// Whether there is a layer of which no pack was made.
+    is_incomplete: bool,
+    /// The key of a base that was unpacked, and of which no packs are kept.
     missing: Option<Key>,
 }
 
@@ -36,6 +39,7 @@ impl<'a> BasePacks<'a> {
             store,
             recording,
             layers: Vec::new(),
+            is_incomplete: false,
             missing: None,
         }
     }
@@ -60,7 +64,11 @@ impl<'a> BasePacks<'a> {
     }
 
     /// Writes down which packs a base has that was unpacked just now.
-    pub(super) fn write_down(&self, base: &str) -> Result<(), Error> {
+    pub(super) fn write_down(&mut self, base: &str) -> Result<(), Error> {
+        if self.is_incomplete {
+            self.missing = Some(self.key("base", base));
+            return Ok(());
+        }
         let keys: Vec<&Key> = self.layers.iter().map(|(key, _)| key).collect();
         self.store.write_list(&self.key("base", base), &keys)
     }
@@ -75,12 +83,54 @@ impl<'a> BasePacks<'a> {
         Ok(())
     }
 
+    /// Copies an image that is the only layer of a base; nothing if there is a pack of it, or it is
+    /// packed otherwise.
+    pub(super) fn copy(&self, base: &str, image: Part<'_>) -> Result<Option<Copied>, Error> {
+        match self.store.find(&self.key_of_layer(None, base))? {
+            Some(_) => Ok(None),
+            None => self.store.copy(image, self.recording),
+        }
+    }
+
+    /// Makes the pack of an image that was unpacked before, if none is kept.
+    pub(super) fn complete(
+        &mut self,
+        base: &str,
+        image: Part<'_>,
+        bounds: Bounds<'_>,
+    ) -> Result<(), Error> {
+        if self.missing.is_none() || self.is_incomplete {
+            return Ok(());
+        }
+        let key = self.key_of_layer(None, base);
+        let Some(pack) = self.find_or_copy(&key, image, bounds)? else {
+            return Ok(());
+        };
+        self.layers.push((key, pack));
+        self.missing = None;
+        self.write_down(base)
+    }
+
+    fn find_or_copy(
+        &self,
+        key: &Key,
+        image: Part<'_>,
+        bounds: Bounds<'_>,
+    ) -> Result<Option<Pack>, Error> {
+        if let Some(pack) = self.store.find(key)? {
+            return Ok(Some(pack));
+        }
+        let copied = self.store.copy(image, self.recording)?;
+        let made = copied.map_or(Ok(None), |copied| copied.pack(bounds))?;
+        made.map(|pack| self.store.keep(key, pack)).transpose()
+    }
+
     /// Gives a layer to `unpack` and packs it meanwhile, unless it is packed. The pack is kept when
-    /// the layer was unpacked, and so was as it should be.
+    /// the layer was unpacked, and so was as it should be. Blocks that are there are not compressed.
     pub(super) fn tee<T>(
         &mut self,
         key: Key,
-        layer: &mut (dyn Read + Send),
+        (layer, blocks): (&mut (dyn Read + Send), Option<CopiedBlocks>),
         unpack: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
     ) -> Result<T, Error> {
         if let Some(pack) = self.store.find(&key)? {
@@ -95,15 +145,24 @@ impl<'a> BasePacks<'a> {
         };
         let (unpacked, packed) = thread::scope(|scope| {
             let (store, recording) = (&self.store, self.recording);
-            let packing = scope.spawn(move || store.make(Received::of(received), recording));
+            let received = Received::of(received);
+            let packing = scope.spawn(move || match blocks {
+                Some(blocks) => blocks.into_pack(received, recording.cancel),
+                None => store.make(received, recording).map(Some),
+            });
             let unpacked = unpack(&mut tee);
             let failure = tee.end();
             (failure.map_or(unpacked, Err), packing.join())
         });
         let packed = packed.map_err(|_| Error::Internal("the packer panicked".to_owned()))?;
         let unpacked = unpacked?;
-        let pack = self.store.keep(&key, packed?)?;
-        self.layers.push((key, pack));
+        match packed? {
+            Some(pack) => {
+                let pack = self.store.keep(&key, pack)?;
+                self.layers.push((key, pack));
+            }
+            None => self.is_incomplete = true,
+        }
         Ok(unpacked)
     }
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Pack;
 use super::ranges::{Live, Range, Ranges};
 use super::stack::{Place, Stack};
+use super::write::form_of;
 use crate::error::Error;
 use crate::sandbox::Failure;
 use crate::squashfs::Packing;
@@ -37,7 +38,7 @@ pub(crate) fn assemble(
     latest: Option<u32>,
 ) -> Result<FileSystem, Error> {
     let options = packing.options(latest);
-    check_forms(packs, &options)?;
+    check_forms(packs, packing)?;
     let stack = Stack::of(packs, latest.unwrap_or(u32::MAX)).map_err(Failure::from)?;
     let used = Used::by(&stack, packs);
     let ranges = Ranges::of(used.live(&stack, packs), ALIGNMENT);
@@ -57,13 +58,10 @@ pub(crate) fn assemble(
 }
 
 /// Blocks of one image are all compressed in the same way.
-fn check_forms(packs: &[Pack], options: &Options) -> Result<(), Error> {
-    let wanted = (options.compression.id(), options.block_size);
-    let fits = |pack: &&Pack| {
-        let form = pack.index.form;
-        (form.compressor, form.block_size) != wanted
-    };
-    match packs.iter().find(fits) {
+fn check_forms(packs: &[Pack], packing: Packing) -> Result<(), Error> {
+    let wanted = form_of(packing);
+    let is_other = |pack: &&Pack| pack.index.form != wanted;
+    match packs.iter().find(is_other) {
         Some(pack) => Err(Error::Internal(format!(
             "{} is not packed as the image is",
             pack.folder.display()

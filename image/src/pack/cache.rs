@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::index::{Index, VERSION};
 use super::write::{Recording, record};
@@ -78,15 +78,20 @@ impl Packs {
 
     /// Makes a pack that is removed with what is returned, unless it is kept.
     pub(crate) fn make(&self, layer: impl Read, recording: Recording<'_>) -> Result<Pack, Error> {
-        let partial = tempfile::Builder::new()
-            .prefix(PARTIAL)
-            .tempdir_in(&self.folder)
-            .map_err(Error::io("creating a folder in", &self.folder))?;
+        let partial = self.partial()?;
         let made = record(layer, partial.path(), recording)?;
         Ok(Pack {
             _temporary: Some(Arc::new(partial)),
             ..made
         })
+    }
+
+    /// A folder for a pack that is being made.
+    pub(super) fn partial(&self) -> Result<TempDir, Error> {
+        let partial = tempfile::Builder::new()
+            .prefix(PARTIAL)
+            .tempdir_in(&self.folder);
+        partial.map_err(Error::io("creating a folder in", &self.folder))
     }
 
     /// Gives a pack its name. If another process was faster, its pack counts, which is the same.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -94,10 +94,8 @@ impl Layout {
             let ObjectBytes::File(path) = &object.bytes else {
                 continue;
             };
-            let mut hash = Hashing(Sha256::new());
-            let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
-            read.map_err(Error::io("reading", path))?;
-            if *hash.0.finalize() != object.sha256 {
+            let sha256 = sha256_of(path).map_err(Error::io("reading", path))?;
+            if sha256 != object.sha256 {
                 fs::remove_file(path).map_err(Error::io("removing", path))?;
                 removed.push(path.clone());
             }
@@ -140,6 +138,13 @@ impl Object {
             bytes: ObjectBytes::Memory(bytes.into()),
         }
     }
+}
+
+/// SHA-256 of a file.
+pub(super) fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hash = Hashing(Sha256::new());
+    io::copy(&mut File::open(path)?, &mut hash)?;
+    Ok(hash.0.finalize().into())
 }
 
 /// Hashes what is written to it.

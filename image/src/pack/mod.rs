@@ -7,7 +7,8 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | layer → data and index | `write`, `index` |
+//! | layer → data and index | `write`, `entries`, `index` |
+//! | image → the same, its blocks as they are | `copied` |
 //! | indexes → tree | `stack` |
 //! | tree → ranges of packs, and tables | `assemble`, `ranges` |
 //! | with a SIF around them → extents | `image`, `layout` |
@@ -15,6 +16,8 @@
 
 mod assemble;
 mod cache;
+mod copied;
+mod entries;
 mod image;
 mod index;
 mod layout;
@@ -30,10 +33,11 @@ use tempfile::TempDir;
 
 pub(crate) use self::assemble::{FileSystem, assemble};
 pub(crate) use self::cache::{FOLDER, Key, Packs};
+pub(crate) use self::copied::{Copied, CopiedBlocks};
 pub(crate) use self::image::{Surroundings, wrap};
 use self::index::Index;
 pub use self::layout::{Digests, Extent, Layout, Object, ObjectBytes};
-pub use self::squashfs::write_squashfs;
+pub use self::squashfs::{write_squashfs, write_squashfs_over};
 pub(crate) use self::write::Recording;
 
 const DATA: &str = "data";

@@ -13,8 +13,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 pub use self::packing::Packing;
-pub(crate) use self::reader::form;
 pub use self::reader::read_as_tar;
+pub(crate) use self::reader::{FragmentPlace, Place, form, head, read_with_places};
 use crate::engine::{Cancel, Limits};
 use crate::error::Error;
 

@@ -1,5 +1,5 @@
 //! Scripts and tasks in real namespaces. Run as root or as an ordinary user; needs the Debian
-//! package busybox-static.
+//! packages busybox-static and squashfs-tools.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 
 mod debian;
 mod files;
+mod images;
 mod limits;
 mod machine;
 mod overlay;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         debian::CASES,
         stages::CASES,
         overlay::CASES,
+        images::CASES,
         steps::CASES,
         requests::CASES,
     ];

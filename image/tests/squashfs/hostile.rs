@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tar::EntryType;
 
 use crate::stream::{Stream, noise, objects};
-use crate::tools::{read, read_within, sqfstar};
+use crate::tools::{packing_of, read, read_within, sqfstar, write_over};
 
 const LIMITS: Limits = Limits {
     disk: Some(64 << 20),
@@ -56,12 +56,41 @@ fn assert_harmless(image: &[u8]) {
     let begin = Instant::now();
     let read = read_within(image, LIMITS, &Cancel::default());
     assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_harmless_base(image, read.as_ref().ok());
     match read {
         Ok(tar) => drop(objects(&tar)),
         Err(Error::Base { message, .. }) => assert!(message.starts_with("image "), "{message}"),
         Err(Error::Limit { .. }) => {}
         Err(other) => panic!("{other:?}"),
     }
+}
+
+/// What blocks are copied of has the files that are read of it, or is an error.
+#[track_caller]
+fn assert_harmless_base(image: &[u8], tree: Option<&Vec<u8>>) {
+    let Some(packing) = packing_of(image) else {
+        return;
+    };
+    match write_over(image, &[], packing, LIMITS) {
+        Ok(Some(copied)) => {
+            let copied = read(&copied).unwrap();
+            assert!(names_and_contents(&copied) == names_and_contents(tree.unwrap()));
+        }
+        Ok(None) => panic!("{packing:?} is not the packing of the image"),
+        Err(Error::Base { message, .. }) => assert!(
+            message.starts_with("image ")
+                || message.starts_with("layer entry ")
+                || message.starts_with("files cannot be packed"),
+            "{message}"
+        ),
+        Err(Error::Limit { .. }) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn names_and_contents(tar: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let objects = objects(tar).into_iter();
+    objects.map(|(path, it)| (path, it.content)).collect()
 }
 
 proptest! {

@@ -20,7 +20,7 @@ const SIZES: [usize; 11] = [
 ];
 
 /// A tree with everything that an image can hold.
-fn torture() -> Vec<u8> {
+pub(crate) fn torture() -> Vec<u8> {
     let stream = Stream::new().folder("./");
     let stream = contents(special(stream));
     let mut stream = attributes(stream).folder("many");

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use cooperage_image::pack::write_squashfs;
+use cooperage_image::pack::{write_squashfs, write_squashfs_over};
+use cooperage_image::squashfs::writer::Compression;
 use cooperage_image::squashfs::{Bounds, Packing, Part, read_as_tar};
 use cooperage_image::{Cancel, Error, Limits};
 use tar::EntryType;
@@ -32,6 +33,48 @@ pub(crate) fn write_stack(
     let size = write_squashfs(tars.iter().copied(), &mut image, packing, latest, &cancel)?;
     assert_eq!(size, image.len() as u64);
     Ok(image)
+}
+
+/// The image that we write of layers which lie over another image, whose blocks are copied; nothing
+/// if they are not as those of the packing.
+pub(crate) fn write_over(
+    image: &[u8],
+    tars: &[&[u8]],
+    packing: Packing,
+    limits: Limits,
+) -> Result<Option<Vec<u8>>, Error> {
+    let file = file_of(image);
+    let part = Part {
+        file: file.as_file(),
+        offset: 0,
+        length: image.len() as u64,
+    };
+    let bounds = Bounds {
+        limits,
+        cancel: &Cancel::default(),
+    };
+    let mut written = Vec::new();
+    let tars = tars.iter().copied();
+    let size = write_squashfs_over(part, tars, &mut written, packing, bounds)?;
+    assert_eq!(size.unwrap_or_default(), written.len() as u64);
+    Ok(size.map(|_| written))
+}
+
+/// The packing whose blocks are as those of an image.
+pub(crate) fn packing_of(image: &[u8]) -> Option<Packing> {
+    let compression = match image[20] {
+        1 => Compression::Gzip { level: 1 },
+        4 => Compression::Xz { level: 1 },
+        5 => Compression::Lz4,
+        6 => Compression::Zstd { level: 1 },
+        _ => return None,
+    };
+    let block_size = image[12..].first_chunk()?;
+    Some(Packing {
+        compression,
+        block_size: u32::from_le_bytes(*block_size),
+        threads: 1,
+    })
 }
 
 pub(crate) fn image_of(tar: &[u8]) -> Vec<u8> {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::image::Image;
 use super::inode::{File, Tail};
 use super::metadata::Cursor;
+use super::place::{FragmentPlace, Place, TailPlace};
 use crate::engine::Cancel;
 use crate::error::Error;
 use crate::squashfs::damaged;
@@ -27,6 +28,18 @@ pub(super) struct Stored {
     pub(super) length: usize,
     pub(super) is_compressed: bool,
     pub(super) unpacked: Unpacked,
+}
+
+impl Stored {
+    /// Its length as it stands in the image.
+    fn size(self) -> u32 {
+        let length = u32::try_from(self.length).unwrap_or_default();
+        if self.is_compressed {
+            length
+        } else {
+            length | BLOCK_UNCOMPRESSED
+        }
+    }
 }
 
 /// How long a block has to be.
@@ -142,6 +155,24 @@ fn pieces(
 }
 
 impl Content {
+    /// How many blocks its list has.
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// Where all of it lies, before anything of it is read.
+    pub(super) fn place(&self, image: &mut Image) -> Result<Place, Error> {
+        let mut list = self.list.clone();
+        let blocks = (0..self.blocks).map(|_| image.metadata.u32(&mut list));
+        let blocks = blocks.collect::<Result<_, _>>()?;
+        let tail = self.tail.map(|tail| tail.place(image)).transpose()?;
+        Ok(Place {
+            start: self.at,
+            blocks,
+            tail,
+        })
+    }
+
     /// The next piece; holes only of a file that is written without any.
     pub(super) fn next(&mut self, image: &mut Image) -> Result<Option<Piece>, Error> {
         let block_size = image.block_size();
@@ -171,6 +202,21 @@ impl Content {
         }
         let part = start..end;
         Ok(Some(Piece::Tail { fragment, part }))
+    }
+}
+
+impl Tail {
+    fn place(self, image: &mut Image) -> Result<TailPlace, Error> {
+        let stored = fragment(image, self.fragment)?;
+        let fragment = FragmentPlace {
+            number: self.fragment,
+            start: stored.at,
+            size: stored.size(),
+        };
+        Ok(TailPlace {
+            fragment,
+            offset: self.offset,
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 //! | superblock, owners, tables | [`superblock`](super::superblock), `image` |
 //! | metadata blocks | `metadata`, `codec` |
 //! | inodes, folders, extended attributes | `inode`, `directory`, `xattr` |
-//! | contents | `data`, `queue` |
+//! | contents | `data`, `queue`, `place` |
 //!
 //! The archive is read in the thread that asks for it (`walk`), a step at a time, while other
 //! threads unpack the blocks ahead of it.
@@ -23,6 +23,7 @@ mod directory;
 mod image;
 mod inode;
 mod metadata;
+mod place;
 mod queue;
 mod seen;
 mod source;
@@ -30,8 +31,11 @@ mod walk;
 mod xattr;
 
 use std::io::{self, Read};
+use std::sync::mpsc::Sender;
 
 use self::image::Image;
+use self::place::Places;
+pub(crate) use self::place::{FragmentPlace, Place};
 use self::queue::{Chunk, Queue};
 use self::walk::Walk;
 use super::{Bounds, Part};
@@ -55,13 +59,54 @@ pub(crate) fn form(part: Part<'_>) -> Result<Form, Error> {
     })
 }
 
+/// What a squashfs says of itself before its files are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    /// Number of the compressor.
+    pub(crate) compressor: u16,
+    /// Bytes of content that are compressed together.
+    pub(crate) block_size: u32,
+    /// How many bytes it has; all of them are there.
+    pub(crate) length: u64,
+}
+
+/// Reads what a squashfs says of itself.
+pub(crate) fn head(part: Part<'_>) -> Result<Head, Error> {
+    let superblock = Image::open(part)?.superblock;
+    Ok(Head {
+        compressor: superblock.compressor,
+        block_size: superblock.block_size,
+        length: superblock.bytes_used,
+    })
+}
+
 /// Reads a squashfs; `take` gets it as an uncompressed tar archive, root directory included.
 pub fn read_as_tar<T>(
     part: Part<'_>,
     bounds: Bounds<'_>,
     take: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let mut archive = Archive::open(part, bounds)?;
+    read(part, bounds, None, take)
+}
+
+/// The same; besides, it is told where the content of every file of the archive lies, in their order
+/// and each before the file itself.
+pub(crate) fn read_with_places<T>(
+    part: Part<'_>,
+    bounds: Bounds<'_>,
+    places: Sender<Place>,
+    take: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
+) -> Result<T, Error> {
+    read(part, bounds, Some(places), take)
+}
+
+fn read<T>(
+    part: Part<'_>,
+    bounds: Bounds<'_>,
+    places: Option<Sender<Place>>,
+    take: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut archive = Archive::open(part, bounds, Places::to(places))?;
     let taken = take(&mut archive).and_then(|taken| {
         io::copy(&mut archive, &mut io::sink())
             .map(|_| taken)
@@ -84,11 +129,11 @@ struct Archive {
 }
 
 impl Archive {
-    fn open(part: Part<'_>, bounds: Bounds<'_>) -> Result<Self, Error> {
+    fn open(part: Part<'_>, bounds: Bounds<'_>, places: Places) -> Result<Self, Error> {
         let image = Image::open(part)?;
         Ok(Self {
             queue: Queue::start(&image)?,
-            walk: Walk::new(image, bounds.limits.disk, bounds.cancel),
+            walk: Walk::new(image, bounds, places),
             current: Chunk::Zeros(0),
             failure: None,
         })

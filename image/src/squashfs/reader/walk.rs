@@ -9,6 +9,7 @@ use super::data::{self, Budget, Content, Piece, Plan};
 use super::directory::Listing;
 use super::image::Image;
 use super::inode::{Body, File, Inode, Listed};
+use super::place::Places;
 use super::queue::Queue;
 use super::seen::Seen;
 use super::xattr;
@@ -16,8 +17,8 @@ use crate::engine::Cancel;
 use crate::error::{Error, FailureKind};
 use crate::layer::Xattrs;
 use crate::layer::header::{self, Entry};
-use crate::squashfs::damaged;
 use crate::squashfs::format::Position;
+use crate::squashfs::{Bounds, damaged};
 
 /// No file system lets a path become longer than this many names.
 const DEEPEST: usize = 2048;
@@ -36,6 +37,7 @@ pub(super) struct Walk {
     seen: Seen,
     budget: Budget,
     disk: Disk,
+    places: Places,
 }
 
 enum Stage {
@@ -59,19 +61,20 @@ struct Disk {
 }
 
 impl Walk {
-    pub(super) fn new(image: Image, most_disk: Option<u64>, cancel: &Cancel) -> Self {
+    pub(super) fn new(image: Image, bounds: Bounds<'_>, places: Places) -> Self {
         Self {
             seen: Seen::new(image.superblock.inodes),
             budget: Budget::of(&image),
             image,
-            cancel: cancel.clone(),
+            cancel: bounds.cancel.clone(),
             stage: Stage::Begin,
             folders: Vec::new(),
             path: Vec::new(),
             disk: Disk {
                 taken: 0,
-                most: most_disk,
+                most: bounds.limits.disk,
             },
+            places,
         }
     }
 
@@ -184,6 +187,7 @@ impl Walk {
     fn regular(&mut self, queue: &mut Queue, inode: &Inode, file: &File) -> Result<(), Error> {
         let plan = data::plan(&mut self.image, file, &mut self.budget, &self.cancel)?;
         let Plan { content, pieces } = plan;
+        self.places.tell(&mut self.image, &content)?;
         let data: u64 = match &pieces {
             Some(pieces) => pieces.iter().map(|(_, length)| length).sum(),
             None => file.size,
