@@ -30,6 +30,18 @@ IGNORED = "time,image,object,label,definition,environment,text"
 EXPECTED = re.compile(r"/\.singularity\.d(/.*)?|/(environment|singularity|\.run|\.exec|\.test|\.shell)")
 
 
+def memory_by_turns(world, base):
+    """Most memory of all our processes: of a build with an empty cache, and of the next one."""
+    builds = Builds(world, base, 1)
+    image, definition = world.folder / "memory.sif", world.folder / "Definition"
+    registry = {world.registry.process.pid}
+    world.forget("cold")
+    option = ["--no-step-cache"] if builds.has_steps else []
+    for name in ("cold", "warm, `%post` run"):
+        words = world.ours("cold", "build", "--force", *option, image, definition)
+        yield name, measure.peak_memory(words, registry)
+
+
 class Builds:
     """All builds of one base."""
 

@@ -3,24 +3,41 @@
 import datetime
 import os
 import platform
+import re
 import subprocess
 
 HEAD = """\
 # Benchmarks
 
-Written by `tests/bench/run`, which measures everything below in one run: ours and its peers by
-turns, {runs} times each, and shows medians. "Times faster" is the peer's median divided by ours.
-Apptainer is timed from within its own tree; what it takes to enter that is left out.
+Written by `tests/bench/run`, which measures ours and its peers by turns, in the same run, and shows medians.
+"Times faster" is the peer's median divided by ours. Apptainer is timed from within its own tree; what it
+takes to enter that is left out.
 
 | | |
 |---|---|
 """
+MARK = "<!-- {} -->"
 
 
-def page(world, runs, sections):
-    """The whole page."""
+def page(world, told):
+    """The whole page: parts with what was measured of them."""
     facts = "".join(f"| {name} | {value} |\n" for name, value in machine(world))
-    return HEAD.format(runs=runs) + facts + "\n" + "\n".join(sections)
+    return HEAD + facts + "".join(f"\n{MARK.format(part)}\n{text}" for part, text in told)
+
+
+def parts(path):
+    """The parts of a page that is there."""
+    found = re.split(r"^<!-- (\w+) -->\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {part: text.rstrip("\n") + "\n" for part, text in zip(found[1::2], found[2::2])}
+
+
+def measured(world, runs, sections):
+    """What was measured of a part, and when."""
+    load = os.getloadavg()[1]
+    after = f", after it {load:.1f}" if load > 1 else ""
+    when = f"Measured on {datetime.date.today().isoformat()}, {runs} times each; load before the run " \
+           f"{world.load:.1f}{after}.\n"
+    return "\n".join([*sections, when])
 
 
 def section(title, headings, rows, notes=()):
@@ -41,13 +58,10 @@ def line(cells):
 
 def machine(world):
     """On what it was measured; nothing that names the machine."""
-    yield "date", datetime.date.today().isoformat()
     yield "processor", f"{processor()}, {os.cpu_count()} cores"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield "memory", f"{memory / (1 << 30):.0f} GiB"
     yield "kernel", f"{platform.system()} {platform.release()}"
-    load = os.getloadavg()[1]
-    yield "load before", f"{world.load:.1f}" + (f" (after: {load:.1f})" if load > 1 else "")
     yield "Cooperage", first_line([world.program, "--version"])
     yield "Apptainer", first_line([world.apptainer, "--version"])
 

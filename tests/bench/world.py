@@ -15,6 +15,7 @@ PEER = TOOLS / "apptainer"
 DEBIAN = pathlib.Path("/var/cache/cooperage-tests/debian-bookworm.tar")
 sys.path.insert(0, str(TOOLS))
 
+import large_layer  # noqa: E402
 import layers  # noqa: E402
 import many_files  # noqa: E402
 from registry import Registry  # noqa: E402
@@ -57,6 +58,14 @@ class World:
         name = f"files-{files}-{size}"
         if name not in self.bases:
             many_files.push(self.registry, name, files, size)
+            self.bases[name] = f"{self.registry.address}/{name}:latest"
+        return self.bases[name]
+
+    def one_layer(self, size):
+        """The address of a base whose files are in one layer of so many bytes."""
+        name = f"layer-{size}"
+        if name not in self.bases:
+            large_layer.push(self.registry, name, size)
             self.bases[name] = f"{self.registry.address}/{name}:latest"
         return self.bases[name]
 
