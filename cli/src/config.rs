@@ -10,10 +10,15 @@ use clap::Args;
 use cooperage_image::Sources;
 use cooperage_image::oci::{Credentials, Registries};
 use secrecy::SecretString;
+use url::Url;
 
 use crate::login;
 
 const LONGEST_PASSWORD: u64 = 64 << 10;
+
+/// Keys that the administrator of a machine trusts for all of its users.
+const GLOBAL_KEYRING: &str = "/etc/apptainer/global-pgp-public";
+const KEYSERVER: &str = "https://keys.openpgp.org";
 
 /// Where a hub has its data: also how commands find a hub of this machine.
 #[derive(Debug, Args)]
@@ -43,7 +48,7 @@ fn parse_mirror(text: &str) -> Result<(String, String), String> {
     let (name, url) = text
         .split_once('=')
         .ok_or("is not NAME=URL, as docker.io=http://host")?;
-    let parsed: url::Url = url
+    let parsed: Url = url
         .parse()
         .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
     if name.is_empty() || !matches!(parsed.scheme(), "http" | "https") {
@@ -200,18 +205,50 @@ pub(crate) fn sources() -> Sources {
         folder("APPTAINER_KEYSDIR").or_else(|| in_home(".apptainer/keys")),
         folder("SINGULARITY_SYPGPDIR").or_else(|| in_home(".singularity/sypgp")),
     ];
-    let folders = folders.into_iter().flatten();
+    let keyrings = folders.into_iter().flatten();
+    let keyrings = keyrings.map(|folder| folder.join("pgp-public"));
     Sources {
         hub: text("COOPERAGE_SHUB"),
         library: text("COOPERAGE_LIBRARY"),
         library_token: text("COOPERAGE_LIBRARY_TOKEN").map(Into::into),
         hub_tokens: Vec::new(),
-        keyrings: folders.map(|folder| folder.join("pgp-public")).collect(),
+        keyrings: keyrings.chain([GLOBAL_KEYRING.into()]).collect(),
+        keyservers: keyservers(None),
+    }
+}
+
+/// Where keys are looked for that are in no file: what is set, or else the hub that is used, and the
+/// keyserver that Apptainer asks.
+fn keyservers(hub: Option<&Url>) -> Vec<String> {
+    keyservers_of(text("COOPERAGE_KEYSERVER").as_deref(), hub)
+}
+
+fn keyservers_of(set: Option<&str>, hub: Option<&Url>) -> Vec<String> {
+    match set {
+        Some("none") => Vec::new(),
+        Some(servers) => {
+            let servers = servers
+                .split([',', ' '])
+                .filter(|server| !server.is_empty());
+            servers.map(str::to_owned).collect()
+        }
+        None => {
+            let hub = hub.map(|hub| hub.as_str().trim_end_matches('/').to_owned());
+            hub.into_iter().chain([KEYSERVER.to_owned()]).collect()
+        }
+    }
+}
+
+/// The same for a worker: its hub may have the keys of its people.
+pub(crate) fn sources_of_worker(hub: &Url) -> Sources {
+    Sources {
+        keyservers: keyservers(Some(hub)),
+        ..sources()
     }
 }
 
 /// The same for somebody who calls the program: hubs get the token of their login, and the hub of the
-/// last one is the library.
+/// last one is the library, and the first that is asked for keys.
 pub(crate) fn sources_of_user() -> Sources {
     let mut sources = sources();
     if let Err(error) = add_logins(&mut sources) {
@@ -221,8 +258,10 @@ pub(crate) fn sources_of_user() -> Sources {
 }
 
 fn add_logins(sources: &mut Sources) -> anyhow::Result<()> {
+    let active = login::active()?;
+    sources.keyservers = keyservers(active.as_ref().map(|login| &login.hub));
     if sources.library.is_none()
-        && let Some(login) = login::active()?
+        && let Some(login) = active
     {
         sources.library = Some(login.hub.as_str().trim_end_matches('/').to_owned());
         sources.library_token = Some(login.token);
@@ -295,6 +334,25 @@ mod tests {
 
         for text in ["docker.io", "=http://x", "docker.io=", "docker.io=ftp://x"] {
             assert!(parse_mirror(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn keyservers_are_those_that_are_set_or_the_hub_and_apptainers() {
+        let hub: Url = "https://hub.example.org/".parse().unwrap();
+
+        let table = [
+            (None, None, vec![KEYSERVER]),
+            (None, Some(&hub), vec!["https://hub.example.org", KEYSERVER]),
+            (Some("none"), Some(&hub), vec![]),
+            (
+                Some("http://a, http://b"),
+                Some(&hub),
+                vec!["http://a", "http://b"],
+            ),
+        ];
+        for (set, hub, expected) in table {
+            assert_eq!(keyservers_of(set, hub), expected, "{set:?}");
         }
     }
 }

@@ -51,7 +51,7 @@ impl Bench {
         let keys = format!("APPTAINER_KEYSDIR={}", self.path().join("keys").display());
         let mut build = process::command_as(self.user.as_deref(), "env");
         build
-            .arg(keys)
+            .args([&keys, "COOPERAGE_KEYSERVER=none"])
             .arg(&self.world.cooperage)
             .args(["build", "--force"])
             .args(options)

@@ -155,7 +155,7 @@ fn fingerprints_are_held_against_the_signatures_of_apptainer() -> anyhow::Result
         ("signed.sif", &both, "it has no signature of the key"),
         ("unsigned.sif", &first, "it has no signature of the key"),
         ("damaged.sif", &first, "is not valid"),
-        ("signed.sif", &nobody, "in none of the keyrings"),
+        ("signed.sif", &nobody, "it has no signature of the key"),
         ("plain.ext3", &first, "it is no SIF"),
         ("tree", &first, "it is a folder"),
     ] {
@@ -175,6 +175,11 @@ fn fingerprints_are_held_against_the_signatures_of_apptainer() -> anyhow::Result
             output.stderr
         );
     }
+    fs::remove_file(bench.path().join("keys/pgp-public"))?;
+    let definition = format!("Bootstrap: localimage\nFrom: signed.sif\nFingerprints: {first}");
+    let output = bench.build("image", &definition, &[])?;
+    let told = "is in none of the keyrings, and no keyserver has it";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use cooperage_protocol::BuildState;
 use cooperage_protocol::admin::{Key, KeyUse};
-use cooperage_tests::{Account, Client, Forge, Hub, Options, http};
+use cooperage_tests::{Account, Client, Forge, Hub, Options, Repository, http};
 
 /// Apptainer sends no token to a keystore that is not encrypted, but for this one.
 const NAME: &str = "localhost";
@@ -50,6 +50,7 @@ fn apptainer_verifies_what_the_hub_built_and_what_people_signed() -> anyhow::Res
     let verified = stranger.run(&["verify", "--json", "theirs.sif"])?;
     assert!(verified.to_uppercase().contains(&mine), "{verified}");
     stranger.run(&["key", "pull", &mine])?;
+    assert_built_on_signed(&hub, &repository, &mine, hubs)?;
     let all: Vec<Key> = hub.json(&["key", "list"])?;
     let usage = |fingerprint: &str| all.iter().find(|key| key.fingerprint == fingerprint);
     let usage = |fingerprint| usage(fingerprint).map(|key| key.usage);
@@ -96,6 +97,34 @@ fn sign_and_push(hub: &Hub, built: &Path) -> anyhow::Result<String> {
         assert!(!after.contains(told), "{tag}: {after}");
     }
     Ok(mine)
+}
+
+/// The worker has nobody's key: it asks its hub.
+fn assert_built_on_signed(
+    hub: &Hub,
+    repository: &Repository,
+    ada: &str,
+    other: &str,
+) -> anyhow::Result<()> {
+    for (name, key) in [("on-adas", ada), ("on-others", other)] {
+        let from = format!("Library: http://{NAME}\nFrom: lab/tool/tool:mine");
+        let recipe = format!("Bootstrap: library\n{from}\nFingerprints: {key}\n");
+        repository.write(&format!("Singularity.{name}"), &recipe)?;
+    }
+    repository.push()?;
+    let builds = hub.finished_builds("lab/tool", 3)?;
+    let of = |tag: &str| builds.iter().find(|build| build.tag.as_str() == tag);
+    let built = of("on-adas").context("it was built")?;
+    let log = hub.build_log(built)?;
+    assert_eq!(built.state, BuildState::Succeeded, "{built:?}\n{log}");
+    assert!(log.contains(&format!("for the key {ada}")), "{log}");
+    let failure = of("on-others").and_then(|build| build.failure.clone());
+    let message = failure.context("it failed")?.message;
+    assert!(
+        message.contains("it has no signature of the key"),
+        "{message}"
+    );
+    Ok(())
 }
 
 /// A machine where the hub is the remote that is used.

@@ -30,7 +30,9 @@ passes its test here when it passes it on a hub: give the definition --build-arg
 
 A From of shub without a host is at COOPERAGE_SHUB, one of library at COOPERAGE_LIBRARY, which is
 shown COOPERAGE_LIBRARY_TOKEN. Keys for Fingerprints are those that Apptainer and Singularity keep
-(~/.apptainer/keys, ~/.singularity/sypgp).
+(~/.apptainer/keys, ~/.singularity/sypgp, /etc/apptainer/global-pgp-public); others are asked for at
+COOPERAGE_KEYSERVER: addresses, separated by commas, or none. Without it they are the hub of the last
+login and https://keys.openpgp.org.
 
 With --json every line is an object whose `event` is phase (`name`), log (`text`), diagnostic (as
 `check --format json` has them), progress (`step`, `done`, `total`) or state. The last is a state:

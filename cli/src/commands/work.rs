@@ -11,9 +11,12 @@ use crate::config::{self, RegistryArgs};
 use crate::up::signals;
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  cooperage work --hub https://hub.example.org --token-file worker.token"
-)]
+#[command(after_help = "\
+Keys for Fingerprints are asked for at the hub and at https://keys.openpgp.org, or else at
+COOPERAGE_KEYSERVER: addresses, separated by commas, or none.
+
+Example:
+  cooperage work --hub https://hub.example.org --token-file worker.token")]
 pub(crate) struct Args {
     /// Address of the hub.
     #[arg(long, value_name = "URL")]
@@ -39,14 +42,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("reading {}", args.token_file.display()))?;
     let scratch = args.scratch.unwrap_or_else(config::scratch_folder);
     let settings = Settings {
-        hub: args.hub,
+        hub: args.hub.clone(),
         token: token.trim().to_owned().into(),
         name: args.name,
         engine: cooperage_image::Settings {
             cache: args.cache.unwrap_or_else(config::cache_folder),
             scratch,
             registries: args.registries.registries(),
-            sources: config::sources(),
+            sources: config::sources_of_worker(&args.hub),
             identity: cooperage_image::sandbox::Identity::default(),
             network: cooperage_image::sandbox::Network::default(),
             environment: config::environment(),

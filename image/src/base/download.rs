@@ -6,7 +6,7 @@
 //! token goes to the host that it is for.
 
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
@@ -24,7 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the head of an answer, and for every piece of its body.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const MOST_REDIRECTS: usize = 5;
-const MOST_TEXT: u64 = 8 << 20;
+const MOST_TEXT: usize = 8 << 20;
+/// For a short answer, whole.
+const LONGEST_TEXT: Duration = Duration::from_mins(2);
 
 /// A client for one host and where its redirects lead.
 pub(super) struct Downloader<'a> {
@@ -61,14 +63,24 @@ impl<'a> Downloader<'a> {
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let mut text = Vec::new();
-        let response = accepted(response, url)?;
-        let read = response.take(MOST_TEXT + 1).read_to_end(&mut text);
-        read.map_err(|error| broken(url, Some(Box::new(error))))?;
-        if text.len() as u64 > MOST_TEXT {
-            return Err(refused(url, "the answer is too long"));
+        let (mut response, until) = (accepted(response, url)?, Instant::now() + LONGEST_TEXT);
+        let (mut text, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            let count = response.read(&mut buffer);
+            match count.map_err(|error| broken(url, Some(Box::new(error))))? {
+                0 => return Ok(Some(text)),
+                count => text.extend_from_slice(&buffer[..count]),
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            if text.len() > MOST_TEXT {
+                return Err(refused(url, "the answer is too long"));
+            }
+            if Instant::now() > until {
+                return Err(refused(url, "the answer takes too long"));
+            }
         }
-        Ok(Some(text))
     }
 
     /// A file, whole: as long as the server says that it is. `report` is told how much is there,

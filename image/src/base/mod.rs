@@ -12,6 +12,7 @@ mod folder;
 mod image_file;
 mod image_tree;
 mod installer;
+mod keyserver;
 mod library;
 mod localimage;
 mod oci_layout;

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 
-use super::Bootstrapper;
+use chrono::Utc;
+
+use super::{Bootstrapper, keyserver};
 use crate::error::Error;
-use crate::sif::{self, Fingerprint, Keyring};
+use crate::sif::{self, Fingerprint, Keyring, PublicKey, Signatures, Unverified};
 
 /// Makes sure that all of the keys signed the image, a file and its name. No keys, no question.
 pub(super) fn require(
@@ -29,10 +31,12 @@ pub(super) fn require(
         message: format!("{name} cannot be signed, as Fingerprints wants it: it is no SIF"),
         help: Some("leave out Fingerprints, or build on a SIF".to_owned()),
     })?;
-    sif::require_signatures(&sif, &signers, &keyring).map_err(|error| Error::Base {
-        message: format!("{name} is not signed as Fingerprints wants it: {error}"),
-        help: Some(help(&error, &keyring)),
-    })?;
+    for signer in signers {
+        let signatures = Signatures::of(&sif, signer).map_err(|error| unsigned(name, &error))?;
+        let key = find_key(bootstrapper, &keyring, &signer)?;
+        let verified = signatures.verify(&key, Utc::now());
+        verified.map_err(|error| unsigned(name, &error))?;
+    }
     bootstrapper.say(&format!("{name} is signed by {}", fingerprints.join(", ")));
     Ok(())
 }
@@ -48,21 +52,59 @@ pub(super) fn refuse_folder(name: &str, fingerprints: &[String]) -> Result<(), E
     })
 }
 
-fn help(error: &sif::Unverified, keyring: &Keyring) -> String {
+/// Keys of this machine come first: what its user put there is what they trust.
+fn find_key(
+    bootstrapper: &Bootstrapper<'_>,
+    keyring: &Keyring,
+    signer: &Fingerprint,
+) -> Result<PublicKey, Error> {
+    if let Some(key) = keyring.find(signer) {
+        return Ok(key);
+    }
+    let found = keyserver::find(bootstrapper.downloads(), signer);
+    let missing = format!("the key {signer} of Fingerprints is in none of the keyrings");
+    if let Some(key) = found.map_err(|error| unasked(&missing, error))? {
+        return Ok(key);
+    }
+    let files = keyring.files.iter().map(|file| file.display().to_string());
+    let servers = bootstrapper.settings.sources.keyservers.iter().cloned();
+    let asked: Vec<String> = files.chain(servers).collect();
+    Err(Error::Base {
+        message: format!("{missing}, and no keyserver has it"),
+        help: Some(format!(
+            "ask its owner for it and import it with `apptainer key import`; looked at: {}",
+            asked.join(", ")
+        )),
+    })
+}
+
+/// What kept a keyserver from sending a key, after why it was asked.
+fn unasked(missing: &str, error: Error) -> Error {
     match error {
-        sif::Unverified::NoKey(key) => {
-            let files = keyring.files.iter().map(|file| file.display().to_string());
-            let files: Vec<String> = files.collect();
-            format!(
-                "get it with `apptainer key pull {key}`; keyrings are {}",
-                if files.is_empty() {
-                    "not set".to_owned()
-                } else {
-                    files.join(", ")
-                }
-            )
+        Error::Network { message, source } => Error::Network {
+            message: format!("{missing}, and {message}"),
+            source,
+        },
+        Error::Base { message, help } => Error::Base {
+            message: format!("{missing}, and {message}"),
+            help,
+        },
+        other => other,
+    }
+}
+
+fn unsigned(name: &str, error: &Unverified) -> Error {
+    let help = match error {
+        Unverified::Old(_) => "sign it again with `apptainer sign`",
+        Unverified::Key(..) | Unverified::Signature(..) => {
+            "get the key again if its owner renewed it (`apptainer key pull`), or ask for an image \
+             that is signed with a key that counts"
         }
-        _ => "ask who made the image for one that they signed".to_owned(),
+        _ => "ask who made the image for one that they signed",
+    };
+    Error::Base {
+        message: format!("{name} is not signed as Fingerprints wants it: {error}"),
+        help: Some(help.to_owned()),
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Sources {
     pub hub_tokens: Vec<(Url, SecretString)>,
     /// Files of public PGP keys; missing ones are passed over.
     pub keyrings: Vec<PathBuf>,
+    /// Addresses of keyservers, in the order in which they are asked for keys in none of the files.
+    pub keyservers: Vec<String>,
 }
 
 impl Sources {

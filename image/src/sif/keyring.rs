@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
 use pgp::composed::{Deserializable, SignedPublicKey};
+use pgp::packet;
 use pgp::types::KeyDetails;
+
+use super::key::PublicKey;
 
 /// The fingerprint of a PGP key: 40 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,11 @@ impl Fingerprint {
     pub(super) fn from_entity(entity: &[u8]) -> Option<Self> {
         Some(Self(entity.get(..20)?.try_into().ok()?))
     }
+
+    /// Whether it is the key's: the whole of it, which no two keys share.
+    pub(super) fn is_of(&self, key: &packet::PublicKey) -> bool {
+        key.fingerprint().as_bytes() == self.0
+    }
 }
 
 impl fmt::Display for Fingerprint {
@@ -33,7 +41,7 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// Keys of several files.
+/// Keys of several files, or of a text.
 #[derive(Debug, Default)]
 pub struct Keyring {
     keys: Vec<SignedPublicKey>,
@@ -54,21 +62,30 @@ impl Keyring {
                 opened => opened?,
             };
             if file.metadata()?.len() > 0 {
-                let file = BufReader::new(file);
-                let found = SignedPublicKey::from_reader_many_buf(file);
-                let (keys, _) = found.map_err(io::Error::other)?;
-                keyring.keys.extend(keys.flatten());
+                keyring.add(BufReader::new(file))?;
             }
         }
         Ok(keyring)
     }
 
-    /// A key that may be trusted: its parts belong together, and it was not revoked.
-    pub(super) fn find(&self, fingerprint: &Fingerprint) -> Option<&SignedPublicKey> {
-        self.keys.iter().find(|key| {
-            key.primary_key.fingerprint().as_bytes() == fingerprint.0
-                && key.details.revocation_signatures.is_empty()
-                && key.verify_bindings().is_ok()
-        })
+    /// Reads all keys of a text, armored or not.
+    pub fn parse(text: &[u8]) -> io::Result<Self> {
+        let mut keyring = Self::default();
+        keyring.add(text)?;
+        Ok(keyring)
+    }
+
+    fn add(&mut self, keys: impl BufRead) -> io::Result<()> {
+        let found = SignedPublicKey::from_reader_many_buf(keys);
+        let (keys, _) = found.map_err(io::Error::other)?;
+        self.keys.extend(keys.flatten());
+        Ok(())
+    }
+
+    /// The key of this fingerprint, if it signed what it is for. It may be revoked or expired.
+    pub fn find(&self, fingerprint: &Fingerprint) -> Option<PublicKey> {
+        let mut keys = self.keys.iter();
+        let key = keys.find(|key| fingerprint.is_of(&key.primary_key))?;
+        PublicKey::new(key.clone())
     }
 }

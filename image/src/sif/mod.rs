@@ -4,14 +4,16 @@
 //! All numbers are little-endian and packed. See <https://github.com/apptainer/sif>.
 
 mod format;
+mod key;
 mod keyring;
 mod read;
 mod verify;
 mod write;
 
+pub use self::key::{Lapse, PublicKey};
 pub use self::keyring::{Fingerprint, Keyring};
 pub use self::read::{FileSystem, Object, ObjectKind, Partition, Sif, from_file, open};
-pub use self::verify::{Unverified, require_signatures};
+pub use self::verify::{Signatures, Unverified};
 pub use self::write::{SifContents, Squashfs, head};
 
 /// What is wrong with a SIF file.
@@ -34,5 +36,7 @@ pub enum SifError {
     Contents(String),
 }
 
+#[cfg(test)]
+pub(crate) mod test_keys;
 #[cfg(test)]
 mod tests;

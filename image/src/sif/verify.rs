@@ -2,7 +2,7 @@
 //!
 //! A signature covers a group of objects: a digest of the file's header, one of each descriptor and
 //! one of each object, as JSON in a clear-signed message. Singularity before 3.6 signed a digest of
-//! the objects' bytes alone.
+//! the objects' bytes alone, which leaves open what they are: that does not count, as with Apptainer.
 //!
 //! <https://github.com/apptainer/sif/tree/main/pkg/integrity>
 
@@ -10,32 +10,37 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use pgp::composed::{CleartextSignedMessage, SignedPublicKey};
-use pgp::crypto::hash::HashAlgorithm;
+use chrono::{DateTime, Utc};
+use pgp::composed::CleartextSignedMessage;
 use serde::Deserialize;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
-use super::keyring::{Fingerprint, Keyring};
+use super::key::{Lapse, PublicKey, Signed};
+use super::keyring::Fingerprint;
 use super::{Object, ObjectKind, Sif};
 
-const HASHES: [HashAlgorithm; 4] = [
-    HashAlgorithm::Sha224,
-    HashAlgorithm::Sha256,
-    HashAlgorithm::Sha384,
-    HashAlgorithm::Sha512,
-];
-const GROUP_MARK: u32 = 0xf000_0000;
-const LEGACY: &str = "SIFHASH:";
+/// Marks a number as that of a group: what is in no group has the mark alone.
+const GROUP: u32 = 0xf000_0000;
+const OLD: &str = "SIFHASH:";
 
 /// Why an image does not count as signed by somebody.
 #[derive(Debug, thiserror::Error)]
 pub enum Unverified {
-    /// There is no key to verify with.
-    #[error("the key {0} is in none of the keyrings")]
-    NoKey(Fingerprint),
     /// There is no signature of that key.
     #[error("it has no signature of the key {0}")]
     NoSignature(Fingerprint),
+    /// There is one that Singularity made before 3.6.
+    #[error(
+        "its signature of the key {0} is one of Singularity before 3.6, which does not cover all \
+         of an image and counts no more"
+    )]
+    Old(Fingerprint),
+    /// The key counts no more.
+    #[error("the key {0} {1}")]
+    Key(Fingerprint, Lapse),
+    /// The signature counts no more.
+    #[error("its signature of the key {0} does not count: what signed {1}")]
+    Signature(Fingerprint, Lapse),
     /// There is one, and it is wrong.
     #[error("its signature of the key {0} is not valid: the image was changed, or the signature")]
     Invalid(Fingerprint),
@@ -47,21 +52,77 @@ pub enum Unverified {
     Read(#[source] io::Error),
 }
 
-/// Makes sure that each of the keys signed every object of the image.
-pub fn require_signatures(
-    sif: &Sif,
-    signers: &[Fingerprint],
-    keyring: &Keyring,
-) -> Result<(), Unverified> {
-    for signer in signers {
-        let key = keyring.find(signer).ok_or(Unverified::NoKey(*signer))?;
-        let covered = covered(sif, *signer, key)?;
-        let mut objects = contents(sif);
-        if !objects.all(|object| covered.contains(&object.id)) {
-            return Err(Unverified::Incomplete(*signer));
+/// Signatures of an image that name a key. Whether it made them is to be verified.
+#[derive(Debug)]
+pub struct Signatures<'s> {
+    sif: &'s Sif,
+    signer: Fingerprint,
+    found: Vec<(&'s Object, CleartextSignedMessage)>,
+}
+
+impl<'s> Signatures<'s> {
+    /// Finds those that name this key.
+    pub fn of(sif: &'s Sif, signer: Fingerprint) -> Result<Self, Unverified> {
+        let is_signers = |object: &&Object| {
+            let entity = object.descriptor.get(205..).unwrap_or_default();
+            object.kind == ObjectKind::Signature && Fingerprint::from_entity(entity) == Some(signer)
+        };
+        let (mut found, mut has_old) = (Vec::new(), false);
+        for object in sif.objects.iter().filter(is_signers) {
+            let message = message(sif, object).ok_or(Unverified::Invalid(signer))?;
+            // The old ones may be of one object. It says nothing of what surrounds it.
+            if is_old(&message) || !is_group(linked(object)) {
+                has_old = true;
+            } else {
+                found.push((object, message));
+            }
+        }
+        match (found.is_empty(), has_old) {
+            (true, true) => Err(Unverified::Old(signer)),
+            (true, false) => Err(Unverified::NoSignature(signer)),
+            (false, _) => Ok(Self { sif, signer, found }),
         }
     }
-    Ok(())
+
+    /// Makes sure that the key made all of them, and that they cover every object of the image.
+    pub fn verify(&self, key: &PublicKey, now: DateTime<Utc>) -> Result<(), Unverified> {
+        let Self { sif, signer, .. } = *self;
+        if !key.has(&signer) {
+            return Err(Unverified::Invalid(signer));
+        }
+        if let Some(lapse) = key.lapse(now) {
+            return Err(Unverified::Key(signer, lapse));
+        }
+        let mut covered = BTreeSet::new();
+        for (signature, message) in &self.found {
+            let objects = members(sif, linked(signature));
+            let is_valid = match key.signed(message, now) {
+                Signed::Text(text) => says_so(sif, &objects, &text).map_err(Unverified::Read)?,
+                Signed::Lapsed(lapse) => return Err(Unverified::Signature(signer, lapse)),
+                Signed::Not => false,
+            };
+            if !is_valid {
+                return Err(Unverified::Invalid(signer));
+            }
+            covered.insert(linked(signature));
+        }
+        // Not by the numbers of objects: there may be two of a number.
+        if contents(sif).all(|object| covered.contains(&group(object))) {
+            return Ok(());
+        }
+        Err(Unverified::Incomplete(signer))
+    }
+}
+
+fn message(sif: &Sif, signature: &Object) -> Option<CleartextSignedMessage> {
+    let bytes = sif.read(signature).ok()?;
+    let text = std::str::from_utf8(&bytes).ok()?;
+    let (message, _) = CleartextSignedMessage::from_string(text).ok()?;
+    Some(message)
+}
+
+fn is_old(message: &CleartextSignedMessage) -> bool {
+    message.signed_text().starts_with(OLD)
 }
 
 fn contents(sif: &Sif) -> impl Iterator<Item = &Object> {
@@ -69,64 +130,26 @@ fn contents(sif: &Sif) -> impl Iterator<Item = &Object> {
     objects.filter(|object| object.kind != ObjectKind::Signature)
 }
 
-/// The objects that valid signatures of a key cover.
-fn covered(
-    sif: &Sif,
-    signer: Fingerprint,
-    key: &SignedPublicKey,
-) -> Result<BTreeSet<u32>, Unverified> {
-    let is_signers = |object: &&Object| {
-        let entity = object.descriptor.get(205..).unwrap_or_default();
-        object.kind == ObjectKind::Signature && Fingerprint::from_entity(entity) == Some(signer)
-    };
-    let mut signatures = sif.objects.iter().filter(is_signers).peekable();
-    if signatures.peek().is_none() {
-        return Err(Unverified::NoSignature(signer));
-    }
-    let mut covered = BTreeSet::new();
-    for signature in signatures {
-        let message = sif.read(signature).ok();
-        let text = message.and_then(|message| signed_text(&message, key));
-        let linked = objects_of(sif, signature);
-        let is_valid = match text {
-            Some(text) if !linked.is_empty() => says_so(sif, &linked, &text),
-            _ => Ok(false),
-        };
-        if !is_valid.map_err(Unverified::Read)? {
-            return Err(Unverified::Invalid(signer));
-        }
-        covered.extend(linked.iter().map(|object| object.id));
-    }
-    Ok(covered)
-}
-
-/// The text of a clear-signed message, if the key signed it.
-fn signed_text(message: &[u8], key: &SignedPublicKey) -> Option<String> {
-    let (message, _) =
-        CleartextSignedMessage::from_string(std::str::from_utf8(message).ok()?).ok()?;
-    let by_primary = message.verify(&key.primary_key).ok();
-    let mut subkeys = key.public_subkeys.iter();
-    let signature =
-        by_primary.or_else(|| subkeys.find_map(|subkey| message.verify(&subkey.key).ok()))?;
-    let has_good_hash = signature
-        .hash_alg()
-        .is_some_and(|hash| HASHES.contains(&hash));
-    has_good_hash.then(|| message.signed_text())
-}
-
-/// What a signature is linked to: the objects of a group, or one object; sorted by their ids.
-fn objects_of<'s>(sif: &'s Sif, signature: &Object) -> Vec<&'s Object> {
-    let link = number(signature, 13);
-    let is_linked = |object: &&Object| {
-        if link & GROUP_MARK == GROUP_MARK {
-            number(object, 9) == link
-        } else {
-            object.id == link
-        }
-    };
-    let mut objects: Vec<&Object> = contents(sif).filter(is_linked).collect();
+/// The objects of a group, sorted by their ids.
+fn members(sif: &Sif, number: u32) -> Vec<&Object> {
+    let objects = contents(sif).filter(|object| group(object) == number);
+    let mut objects: Vec<&Object> = objects.collect();
     objects.sort_by_key(|object| object.id);
     objects
+}
+
+/// The group of an object.
+fn group(object: &Object) -> u32 {
+    number(object, 9)
+}
+
+/// What an object is about: a group, or one object.
+fn linked(object: &Object) -> u32 {
+    number(object, 13)
+}
+
+fn is_group(number: u32) -> bool {
+    number & GROUP == GROUP
 }
 
 fn number(object: &Object, offset: usize) -> u32 {
@@ -137,10 +160,6 @@ fn number(object: &Object, offset: usize) -> u32 {
 
 /// Whether a signed text describes these objects and no others.
 fn says_so(sif: &Sif, objects: &[&Object], text: &str) -> io::Result<bool> {
-    if let Some(digest) = text.trim().strip_prefix(LEGACY) {
-        return has_legacy_digest(sif, objects, digest.trim());
-    }
-    // A signature of a single object says nothing of what surrounds it.
     let Ok(message) = serde_json::from_str::<Message>(text) else {
         return Ok(false);
     };
@@ -197,21 +216,6 @@ fn descriptor(object: &Object, relative_id: u32) -> Vec<u8> {
     .concat()
 }
 
-fn has_legacy_digest(sif: &Sif, objects: &[&Object], digest: &str) -> io::Result<bool> {
-    let nothing: Box<dyn Read> = Box::new(io::empty());
-    let mut all = objects.iter().fold(nothing, |before, object| {
-        Box::new(before.chain(content(sif, object)))
-    });
-    let algorithm = match digest.len() {
-        56 => "sha224",
-        64 => "sha256",
-        96 => "sha384",
-        128 => "sha512",
-        _ => return Ok(false),
-    };
-    is_digest(&format!("{algorithm}:{digest}"), &mut all)
-}
-
 fn is_digest(digest: &str, content: &mut dyn Read) -> io::Result<bool> {
     let Some((algorithm, expected)) = digest.split_once(':') else {
         return Ok(false);
@@ -263,3 +267,6 @@ impl Read for Content<'_> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests;
