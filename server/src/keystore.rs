@@ -5,6 +5,7 @@
 
 use cooperage_protocol::Scope;
 use cooperage_protocol::admin::{self, KeyUse};
+use sqlx::PgConnection;
 
 use crate::db::keys::{self, Key, NewKey, Search};
 use crate::error::Error;
@@ -14,6 +15,9 @@ use crate::state::Hub;
 
 /// The most keys that somebody may add.
 const MOST_KEYS: i64 = 100;
+
+/// The most bytes of a key, as a text.
+const LARGEST_KEY: usize = 256 << 10;
 
 /// The most keys of an answer.
 const MOST_FOUND: i64 = 100;
@@ -68,7 +72,8 @@ pub(crate) async fn find(
     })
 }
 
-/// Takes a key that somebody adds; gives its fingerprint.
+/// Takes a key that somebody adds; gives its fingerprint. Of a key that is here already, what is
+/// new is added, whoever sends it: only its owner can have signed it.
 pub(crate) async fn add(hub: &Hub, person: &Person, text: &str) -> Result<String, Error> {
     if !person.has(Scope::Push) {
         return Err(Error::Forbidden(
@@ -77,27 +82,64 @@ pub(crate) async fn add(hub: &Hub, person: &Person, text: &str) -> Result<String
     }
     let key = PublicKey::parse(text).map_err(|error| Error::Unprocessable(error.to_string()))?;
     let fingerprint = key.fingerprint();
-    let before = keys::find(&hub.db, &fingerprint).await?;
-    match &before {
-        Some(before) => check_change(&key, &read(before)?)?,
-        None if keys::count_of(&hub.db, person.id).await? >= MOST_KEYS => {
-            return Err(Error::Forbidden("an account may add 100 keys"));
-        }
-        None => {}
+    let mut tx = hub.db.begin().await?;
+    match keys::lock(&mut tx, &fingerprint).await? {
+        Some(before) => renew(&mut tx, person, &before, key).await?,
+        None => insert(&mut tx, person, &key).await?,
     }
-    let new = NewKey {
-        fingerprints: &key.fingerprints(),
-        user_ids: &key.user_ids(),
-        armored: &key.armored()?,
-    };
-    if keys::put(&hub.db, person.id, &new).await? {
-        tracing::info!(user.id = %person.id, "the key {fingerprint} was added");
-    } else if before.is_none_or(|before| before.armored != new.armored) {
+    tx.commit().await?;
+    Ok(fingerprint)
+}
+
+async fn insert(db: &mut PgConnection, person: &Person, key: &PublicKey) -> Result<(), Error> {
+    if keys::count_of(&mut *db, person.id).await? >= MOST_KEYS {
+        return Err(Error::Forbidden("an account may add 100 keys"));
+    }
+    let fingerprint = key.fingerprint();
+    if !keys::insert(db, person.id, &to_keep(key)?).await? {
         return Err(Error::Conflict(format!(
-            "the key {fingerprint} is here already: only who added it changes it"
+            "somebody else added the key {fingerprint} just now: send it again"
         )));
     }
-    Ok(fingerprint)
+    tracing::info!(user.id = %person.id, "the key {fingerprint} was added");
+    Ok(())
+}
+
+async fn renew(
+    db: &mut PgConnection,
+    person: &Person,
+    before: &Key,
+    key: PublicKey,
+) -> Result<(), Error> {
+    let known = read(before)?;
+    let key = known.clone().with(key);
+    if key == known {
+        return Ok(());
+    }
+    let fingerprint = &before.fingerprint;
+    if before.is_hubs {
+        return Err(Error::Conflict(format!(
+            "the key {fingerprint} is the hub's own, which nobody changes"
+        )));
+    }
+    let new = to_keep(&key)?;
+    if new.armored.len() > LARGEST_KEY {
+        return Err(Error::Unprocessable(format!(
+            "with what is here of it already, the key {fingerprint} has more than {LARGEST_KEY} bytes"
+        )));
+    }
+    keys::renew(db, &new).await?;
+    tracing::info!(user.id = %person.id, "the key {fingerprint} was renewed");
+    Ok(())
+}
+
+/// A key as it is kept.
+pub(crate) fn to_keep(key: &PublicKey) -> anyhow::Result<NewKey> {
+    Ok(NewKey {
+        fingerprints: key.fingerprints(),
+        user_ids: key.user_ids(),
+        armored: key.armored()?,
+    })
 }
 
 /// All keys that are here.
@@ -127,17 +169,6 @@ pub async fn remove_key(hub: &Hub, fingerprint: &str) -> Result<(), Error> {
         return Err(Error::NotFound(message));
     }
     tracing::info!("the key {fingerprint} was removed");
-    Ok(())
-}
-
-/// A key that was revoked stays so.
-fn check_change(new: &PublicKey, old: &PublicKey) -> Result<(), Error> {
-    if old.is_revoked() && !new.is_revoked() {
-        return Err(Error::Conflict(format!(
-            "the key {} was revoked: send it with its revocation",
-            new.fingerprint()
-        )));
-    }
     Ok(())
 }
 

@@ -2,7 +2,10 @@
 //!
 //! <https://www.rfc-editor.org/rfc/rfc9580.html>; keys are of version 4, which is what clients know.
 
-use std::time::{Duration, SystemTime};
+mod together;
+mod worth;
+
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -16,13 +19,7 @@ use pgp::packet::{Signature, SignatureConfig, SignatureType, Subpacket, Subpacke
 use pgp::ser::Serialize as _;
 use pgp::types::{KeyDetails as _, KeyVersion, PublicParams, Timestamp};
 
-/// What a signature may be made with: what is weaker, clients refuse too.
-const HASHES: [HashAlgorithm; 4] = [
-    HashAlgorithm::Sha224,
-    HashAlgorithm::Sha256,
-    HashAlgorithm::Sha384,
-    HashAlgorithm::Sha512,
-];
+pub(crate) use self::worth::{Lapse, Made};
 
 /// A key whose secret half is known.
 pub(crate) struct SigningKey(SignedSecretKey);
@@ -74,7 +71,7 @@ impl SigningKey {
 
     /// What everybody may know of it.
     pub(crate) fn public(&self) -> PublicKey {
-        PublicKey(self.0.to_public_key())
+        PublicKey(together::plain(self.0.to_public_key()))
     }
 
     /// Signs a text as of a time, or as of the nearest one that verifiers believe: the key is not
@@ -120,7 +117,7 @@ impl PublicKey {
         Self(key).keep_what_it_signed()
     }
 
-    /// Leaves out what others signed of it, which anybody may add without end.
+    /// Leaves out what others signed of it, and what nobody signed: anybody may add that without end.
     fn keep_what_it_signed(self) -> Result<Self, NotKey> {
         let mut key = self.0;
         let (id, fingerprint) = (
@@ -132,6 +129,7 @@ impl PublicKey {
                 || signature.issuer_fingerprint().contains(&&fingerprint)
         };
         key.details.user_attributes.clear();
+        key.details.direct_signatures.retain(is_own);
         for user in &mut key.details.users {
             user.signatures.retain(is_own);
         }
@@ -139,8 +137,14 @@ impl PublicKey {
         if key.details.users.is_empty() {
             return Err(NotKey::Nameless);
         }
+        let key = together::plain(key);
         key.verify_bindings().map_err(|_| NotKey::Unbound)?;
         Ok(Self(key))
+    }
+
+    /// What this copy of a key and another one say together: nothing that its owner said is lost.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(together::together(self.0, other.0))
     }
 
     /// Its fingerprint, in 40 capital digits.
@@ -155,10 +159,13 @@ impl PublicKey {
         std::iter::once(self.fingerprint()).chain(subkeys).collect()
     }
 
-    /// Whose it says it is.
+    /// Whose it says it is. What its owner took back counts no more, unless they took back all.
     pub(crate) fn user_ids(&self) -> Vec<String> {
-        let users = self.0.details.users.iter();
+        let users = &self.0.details.users;
+        let has_any = users.iter().any(|user| worth::taken_back(user).is_none());
+        let users = users.iter();
         users
+            .filter(|user| !has_any || worth::taken_back(user).is_none())
             .map(|user| String::from_utf8_lossy(user.id.id()).replace('\0', "\u{fffd}"))
             .collect()
     }
@@ -170,21 +177,12 @@ impl PublicKey {
 
     /// When it is over, if it says so.
     pub(crate) fn expires_at(&self) -> Option<DateTime<Utc>> {
-        let signatures = self
-            .0
-            .details
-            .users
-            .iter()
-            .flat_map(|user| &user.signatures);
-        let newest =
-            signatures.max_by_key(|signature| signature.created().map(SystemTime::from))?;
-        let lasts = Duration::from(newest.key_expiration_time()?);
-        (!lasts.is_zero()).then(|| self.created_at() + lasts)
+        worth::end(&self.0)
     }
 
-    /// Whether its owner said that it is good for nothing any more.
-    pub(crate) fn is_revoked(&self) -> bool {
-        !self.0.details.revocation_signatures.is_empty()
+    /// Why it counts no more, or not yet.
+    pub(crate) fn lapse(&self, now: DateTime<Utc>) -> Option<Lapse> {
+        worth::lapse(&self.0, now)
     }
 
     /// The number of its algorithm, and its length in bits where that tells something.
@@ -207,17 +205,9 @@ impl PublicKey {
         Ok(self.0.to_armored_string(ArmorOptions::default())?)
     }
 
-    /// Whether it signed a message, with itself or with a subkey.
-    pub(crate) fn has_signed(&self, message: &str) -> bool {
-        let Ok((message, _)) = CleartextSignedMessage::from_string(message) else {
-            return false;
-        };
-        let by_primary = message.verify(&self.0.primary_key).ok();
-        let mut subkeys = self.0.public_subkeys.iter();
-        let signature =
-            by_primary.or_else(|| subkeys.find_map(|subkey| message.verify(&subkey.key).ok()));
-        let hash = signature.and_then(Signature::hash_alg);
-        hash.is_some_and(|hash| HASHES.contains(&hash))
+    /// How it signed a message, with itself or with a subkey; nothing if it did not.
+    pub(crate) fn made(&self, message: &str, now: DateTime<Utc>) -> Option<Made> {
+        worth::made(&self.0, message, now)
     }
 }
 
@@ -232,64 +222,4 @@ fn told(fingerprint: &pgp::types::Fingerprint) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(seconds, 0).unwrap()
-    }
-
-    #[test]
-    fn what_a_key_signs_is_verified_by_its_public_half_alone_and_only_unchanged() {
-        let key = SigningKey::make("Hub <hub@example.org>").unwrap();
-        let other = SigningKey::make("Hub <hub@example.org>").unwrap();
-
-        let signed = key.sign(r#"{"version":1}"#, at(0)).unwrap();
-        let read = SigningKey::parse(&key.armored().unwrap()).unwrap();
-        let again = read.sign(r#"{"version":1}"#, at(1)).unwrap();
-
-        assert_eq!(signed, again);
-        assert_eq!(signed_text(&signed).as_deref(), Some(r#"{"version":1}"#));
-        assert!(key.public().has_signed(&signed));
-        assert!(!other.public().has_signed(&signed));
-        assert!(!key.public().has_signed(&signed.replace(":1", ":2")));
-        assert_ne!(key.public().fingerprint(), other.public().fingerprint());
-    }
-
-    #[test]
-    fn a_public_key_is_read_back_as_it_was_written() {
-        let key = SigningKey::make("Hub <hub@example.org>").unwrap().public();
-
-        let read = PublicKey::parse(&key.armored().unwrap()).unwrap();
-
-        assert_eq!(read, key);
-        assert_eq!(read.user_ids(), ["Hub <hub@example.org>"]);
-        assert_eq!(read.fingerprint().len(), 40);
-        assert_eq!(read.algorithm(), (22, Some(256)));
-        assert_eq!((read.expires_at(), read.is_revoked()), (None, false));
-    }
-
-    #[test]
-    fn what_is_no_public_key_that_signed_itself_is_refused() {
-        let key = SigningKey::make("one").unwrap();
-        let (one, two) = (key.public(), SigningKey::make("two").unwrap().public());
-        let mut foreign = one.clone();
-        foreign.0.details.users.clone_from(&two.0.details.users);
-        let mut renamed = one.clone();
-        renamed.0.details.users[0].id = two.0.details.users[0].id.clone();
-        let [foreign, renamed] = [foreign, renamed].map(|key| key.armored().unwrap());
-        let secret = key.armored().unwrap();
-        let both = [&one, &two].map(|key| key.armored().unwrap()).concat();
-
-        let table = [
-            ("no key", NotKey::Unreadable),
-            (secret.expose(), NotKey::Unreadable),
-            (&foreign, NotKey::Nameless),
-            (&renamed, NotKey::Unbound),
-            (&both, NotKey::Several(2)),
-        ];
-        for (text, expected) in table {
-            assert_eq!(PublicKey::parse(text), Err(expected), "{text}");
-        }
-    }
-}
+pub(crate) mod tests;

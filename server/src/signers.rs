@@ -1,11 +1,13 @@
 //! Who signed an image, as far as the keys that are here tell?
 
+use chrono::{DateTime, Utc};
 use cooperage_protocol::ImageId;
 
 use crate::db::keys::{self, Key};
 use crate::db::signatures;
 use crate::error::Error;
 use crate::keystore;
+use crate::openpgp::{Lapse, Made};
 use crate::sif::{Covers, SifSignature};
 use crate::state::Hub;
 
@@ -40,8 +42,8 @@ pub(crate) enum Verdict {
     GoodForAPart,
     /// It is in order, but its key is not here.
     UnknownKey,
-    /// The key signed this image, and was revoked.
-    Revoked,
+    /// The key signed it, and counts no more.
+    Lapsed(Made),
     /// The key did not sign it, or something else.
     Bad,
     /// It is of a kind that the hub does not read.
@@ -50,21 +52,40 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// For people.
-    pub(crate) const fn told(self) -> &'static str {
-        match self {
+    pub(crate) fn told(self) -> String {
+        let told = match self {
             Self::Good => "valid",
             Self::GoodForAPart => "valid, but only for a part of the image",
             Self::UnknownKey => "not checked: the key is not in this keystore",
-            Self::Revoked => "the key was revoked",
+            Self::Lapsed(made) => return lapsed(&made),
             Self::Bad => "not valid: the image or the signature was changed",
             Self::Unread => "not checked: a kind of signature that is not read here",
-        }
+        };
+        told.to_owned()
     }
 
     /// Whether the image is what its signer signed.
     pub(crate) const fn is_good(self) -> bool {
         matches!(self, Self::Good)
     }
+}
+
+/// Why a signature counts no more. When it was made only its signer says.
+fn lapsed(made: &Made) -> String {
+    let what = if made.key.is_some() {
+        "the key"
+    } else {
+        "the signature"
+    };
+    let day = |time: DateTime<Utc>| time.format("%Y-%m-%d").to_string();
+    let why = match made.key.or(made.signature) {
+        Some(Lapse::Revoked(time)) => format!("was revoked on {}", day(time)),
+        Some(Lapse::Expired(time)) => format!("expired on {}", day(time)),
+        Some(Lapse::Early(time)) => format!("counts only from {} on", day(time)),
+        None => "counts no more".to_owned(),
+    };
+    let signed = day(made.at);
+    format!("{what} {why}; the signature says that it was made on {signed}")
 }
 
 /// Who signed an image.
@@ -94,13 +115,13 @@ fn judge(signature: SifSignature, key: Option<Key>) -> Result<Signer, Error> {
         });
     };
     let public = keystore::read(&key)?;
-    let verdict = match signature.covers {
-        Covers::Unknown => Verdict::Unread,
-        Covers::SomethingElse => Verdict::Bad,
-        _ if !public.has_signed(&signature.message) => Verdict::Bad,
-        _ if public.is_revoked() => Verdict::Revoked,
-        Covers::Everything => Verdict::Good,
-        Covers::Part => Verdict::GoodForAPart,
+    let made = public.made(&signature.message, Utc::now());
+    let verdict = match (signature.covers, made) {
+        (Covers::Unknown, _) => Verdict::Unread,
+        (Covers::SomethingElse, _) | (_, None) => Verdict::Bad,
+        (_, Some(made)) if made.has_lapsed() => Verdict::Lapsed(made),
+        (Covers::Everything, Some(_)) => Verdict::Good,
+        (Covers::Part, Some(_)) => Verdict::GoodForAPart,
     };
     Ok(Signer {
         fingerprint: signature.fingerprint,

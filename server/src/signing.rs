@@ -9,9 +9,10 @@ use cooperage_protocol::image::{Extent, Layout};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use crate::db::keys::{self, NewKey, SealedKey};
+use crate::db::keys::{self, SealedKey};
 use crate::error::Error;
 use crate::keyring::{Keyring, Sealed};
+use crate::keystore;
 use crate::openpgp::SigningKey;
 use crate::sif::{self, Covers, NotSif, SifSignature, Source, Unsigned};
 use crate::state::Hub;
@@ -143,12 +144,7 @@ pub async fn rotate_key(hub: &Hub) -> Result<String, Error> {
 async fn change(hub: &Hub, db: &mut sqlx::PgConnection) -> anyhow::Result<SigningKey> {
     let key = SigningKey::make(&user_id(hub))?;
     let public = key.public();
-    let new = NewKey {
-        fingerprints: &public.fingerprints(),
-        user_ids: &public.user_ids(),
-        armored: &public.armored()?,
-    };
-    keys::insert_of_hub(&mut *db, &new).await?;
+    keys::insert_of_hub(&mut *db, &keystore::to_keep(&public)?).await?;
     keys::sign_with(db, &seal(hub, &key)?).await?;
     tracing::info!("images are signed with the key {}", public.fingerprint());
     Ok(key)

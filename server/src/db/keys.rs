@@ -6,13 +6,13 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// A key to be kept.
 #[derive(Debug)]
-pub(crate) struct NewKey<'a> {
+pub(crate) struct NewKey {
     /// Its fingerprint first, then those of its subkeys.
-    pub(crate) fingerprints: &'a [String],
+    pub(crate) fingerprints: Vec<String>,
     /// Whose it says it is.
-    pub(crate) user_ids: &'a [String],
+    pub(crate) user_ids: Vec<String>,
     /// The key as a text.
-    pub(crate) armored: &'a str,
+    pub(crate) armored: String,
 }
 
 /// A key that is kept.
@@ -42,13 +42,13 @@ pub(crate) struct SealedKey {
 }
 
 /// Keeps a key that the hub made for itself.
-pub(crate) async fn insert_of_hub(db: &mut PgConnection, key: &NewKey<'_>) -> sqlx::Result<()> {
+pub(crate) async fn insert_of_hub(db: &mut PgConnection, key: &NewKey) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO public_keys (fingerprint, fingerprints, user_ids, armored, is_hubs)
          VALUES ($1, $2, $3, $4, true)",
         key.fingerprints[0],
-        key.fingerprints,
-        key.user_ids,
+        &key.fingerprints,
+        &key.user_ids,
         key.armored,
     )
     .execute(db)
@@ -56,23 +56,19 @@ pub(crate) async fn insert_of_hub(db: &mut PgConnection, key: &NewKey<'_>) -> sq
     Ok(())
 }
 
-/// Keeps a key that somebody added, in place of what they added of it before; false when it is
-/// here already, and not theirs.
-pub(crate) async fn put(
+/// Keeps a key that somebody added; false when it is here already.
+pub(crate) async fn insert(
     db: impl PgExecutor<'_>,
     person: UserId,
-    key: &NewKey<'_>,
+    key: &NewKey,
 ) -> sqlx::Result<bool> {
     let kept = sqlx::query!(
         "INSERT INTO public_keys (fingerprint, fingerprints, user_ids, armored, added_by)
          VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (fingerprint) DO UPDATE
-         SET fingerprints = EXCLUDED.fingerprints, user_ids = EXCLUDED.user_ids,
-             armored = EXCLUDED.armored, added_at = now()
-         WHERE public_keys.added_by = $5",
+         ON CONFLICT (fingerprint) DO NOTHING",
         key.fingerprints[0],
-        key.fingerprints,
-        key.user_ids,
+        &key.fingerprints,
+        &key.user_ids,
         key.armored,
         person.0,
     )
@@ -81,8 +77,24 @@ pub(crate) async fn put(
     Ok(kept.rows_affected() == 1)
 }
 
+/// Keeps what is known of a key by now.
+pub(crate) async fn renew(db: impl PgExecutor<'_>, key: &NewKey) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE public_keys
+         SET fingerprints = $2, user_ids = $3, armored = $4, added_at = now()
+         WHERE fingerprint = $1",
+        key.fingerprints[0],
+        &key.fingerprints,
+        &key.user_ids,
+        key.armored,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// How many keys somebody added.
-pub(crate) async fn count_of(db: &PgPool, person: UserId) -> sqlx::Result<i64> {
+pub(crate) async fn count_of(db: impl PgExecutor<'_>, person: UserId) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM public_keys WHERE added_by = $1"#,
         person.0,
@@ -99,6 +111,21 @@ pub(crate) async fn find(db: impl PgExecutor<'_>, fingerprint: &str) -> sqlx::Re
          FROM public_keys
          LEFT JOIN users ON users.id = added_by
          WHERE fingerprint = $1"#,
+        fingerprint,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The key of this fingerprint, which stays as it is until the transaction ends.
+pub(crate) async fn lock(db: &mut PgConnection, fingerprint: &str) -> sqlx::Result<Option<Key>> {
+    sqlx::query_as!(
+        Key,
+        r#"SELECT fingerprint, armored, is_hubs, users.name AS "added_by?", added_at
+         FROM public_keys
+         LEFT JOIN users ON users.id = added_by
+         WHERE fingerprint = $1
+         FOR UPDATE OF public_keys"#,
         fingerprint,
     )
     .fetch_optional(db)

@@ -6,12 +6,13 @@ use axum::extract::{DefaultBodyLimit, Form, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use chrono::Utc;
 use serde::Deserialize;
 
 use super::library::LibraryError;
 use crate::error::Error;
 use crate::keystore::{self, Page};
-use crate::openpgp::PublicKey;
+use crate::openpgp::{Lapse, PublicKey};
 use crate::rights::Visit;
 use crate::state::Hub;
 
@@ -94,7 +95,11 @@ fn lines(key: &PublicKey) -> String {
     let expires = key.expires_at().map(|time| time.timestamp().to_string());
     let expires = expires.unwrap_or_default();
     let made = key.created_at().timestamp();
-    let flag = if key.is_revoked() { "r" } else { "" };
+    let flag = match key.lapse(Utc::now()) {
+        Some(Lapse::Revoked(_)) => "r",
+        Some(Lapse::Expired(_)) => "e",
+        Some(Lapse::Early(_)) | None => "",
+    };
     let fingerprint = key.fingerprint();
     let first = format!("pub:{fingerprint}:{algorithm}:{bits}:{made}:{expires}:{flag}\n");
     let user_ids = key.user_ids();

@@ -7,7 +7,8 @@ use sqlx::types::Json;
 use super::uploads::{image_of, publish_objects, running};
 use super::*;
 use crate::keystore;
-use crate::openpgp::SigningKey;
+use crate::openpgp::tests::Owner;
+use crate::openpgp::{Lapse, SigningKey};
 use crate::sif::{self, Covers, Sif, SifSignature, Source};
 use crate::signers::{self, Signer, Verdict};
 
@@ -280,4 +281,47 @@ async fn a_signature_is_worth_what_its_key_says(db: PgPool) {
         .await
         .unwrap();
     assert_eq!(found.keys[0].fingerprint(), hubs[0]);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_key_that_counts_no_more_is_told_with_its_end_and_the_time_of_the_signature(db: PgPool) {
+    let world = World::new(db);
+    let (holder, _) = running(&world).await;
+    publish_objects(&world, holder, &[&sif(b"hsqs", 48)])
+        .await
+        .unwrap();
+    let image = newest(&world).await;
+    let ada = Owner::new();
+    let fingerprint = ada.public().fingerprint();
+    let set = "UPDATE image_signatures SET fingerprint = $1, message = $2";
+    let set = sqlx::query(set).bind(&fingerprint).bind(ada.sign("{}", 0));
+    set.execute(&world.hub.db).await.unwrap();
+    let keep = "INSERT INTO public_keys (fingerprint, fingerprints, user_ids, armored)
+         VALUES ($1, ARRAY[$1], '{}', $2)
+         ON CONFLICT (fingerprint) DO UPDATE SET armored = $2";
+
+    let mut told = vec![];
+    for key in [
+        ada.clone(),
+        ada.clone().lasting(86400),
+        ada.clone().revoking(86400),
+    ] {
+        let keep = sqlx::query(keep).bind(&fingerprint).bind(key.armored());
+        keep.execute(&world.hub.db).await.unwrap();
+        told.push(signers(&world, &image).await[0].verdict.told());
+    }
+    let Verdict::Lapsed(made) = signers(&world, &image).await[0].verdict else {
+        panic!("the key counts");
+    };
+
+    let signed = "the signature says that it was made on 2023-11-14";
+    assert_eq!(
+        told,
+        [
+            "valid".to_owned(),
+            format!("the key expired on 2023-11-15; {signed}"),
+            format!("the key was revoked on 2023-11-15; {signed}"),
+        ]
+    );
+    assert!(matches!(made.key, Some(Lapse::Revoked(_))), "{made:?}");
 }

@@ -8,6 +8,9 @@ use crate::support::{Answer, Site, request};
 /// A key that somebody made with a program of theirs, and later revoked.
 const KEY: &str = include_str!("keys/ada.asc");
 const REVOKED: &str = include_str!("keys/ada-revoked.asc");
+/// A key that lasted a year, and what its owner later said of it.
+const EXPIRED: &str = include_str!("keys/ben-expired.asc");
+const RENEWED: &str = include_str!("keys/ben.asc");
 const FINGERPRINT: &str = "F039A649A9CB63D14E4F1F19A1BA7E559DA1A965";
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -105,24 +108,47 @@ async fn a_key_that_is_added_is_found_by_all_its_names(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
-async fn only_who_added_a_key_changes_it_and_a_revoked_one_stays_so(db: PgPool) {
+async fn what_the_owner_of_a_key_signed_is_taken_from_anybody_and_stays(db: PgPool) {
     let site = Site::open(db).await;
     let ada = add_account(&site, "ada", "push").await;
     let eve = add_account(&site, "eve", "push").await;
     let reader = add_account(&site, "reader", "read").await;
+    let index = async || look_up(&site, "op=vindex&search=ada").await.text();
 
     let unknown = request("POST", "/pks/add", &[FORM], &form(KEY));
     assert_eq!(site.ask(unknown).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(add(&site, &reader, KEY).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(add(&site, &ada, KEY).await.status, StatusCode::OK);
     assert_eq!(add(&site, &eve, KEY).await.status, StatusCode::OK);
-    assert_eq!(add(&site, &eve, REVOKED).await.status, StatusCode::CONFLICT);
     assert_eq!(add(&site, &ada, REVOKED).await.status, StatusCode::OK);
-    let back = add(&site, &ada, KEY).await;
-    assert_eq!(back.status, StatusCode::CONFLICT);
-    assert!(back.text().contains("was revoked"), "{}", back.text());
-    let index = look_up(&site, "op=vindex&search=ada").await.text();
-    assert!(index.lines().nth(1).unwrap().ends_with(":r"), "{index}");
+    let revoked = index().await;
+    assert_eq!(add(&site, &eve, KEY).await.status, StatusCode::OK);
+
+    assert!(revoked.lines().nth(1).unwrap().ends_with(":r"), "{revoked}");
+    assert_eq!(index().await, revoked);
+}
+
+#[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
+async fn a_key_is_renewed_by_its_owner_whoever_added_it(db: PgPool) {
+    let site = Site::open(db).await;
+    let stranger = add_account(&site, "stranger", "push").await;
+    let ben = add_account(&site, "ben", "push").await;
+    let index = async || look_up(&site, "op=index&search=ben").await.text();
+
+    add(&site, &stranger, EXPIRED).await;
+    let before = index().await;
+    let added = add(&site, &ben, RENEWED).await;
+    let after = index().await;
+    let again = add(&site, &stranger, EXPIRED).await;
+
+    let expired = "pub:8C003B47FBC6CD67E1F60C835F69A305EDBE003C:1:2048:1577836800:1609372800:e\n";
+    assert!(before.contains(expired), "{before}");
+    assert_eq!(added.status, StatusCode::OK, "{}", added.text());
+    let renewed = expired.replace("1609372800:e", ":");
+    assert!(after.contains(&renewed), "{after}");
+    assert!(after.contains("ben@example.org"), "{after}");
+    assert!(after.contains("ben@lab.example.org"), "{after}");
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text());
+    assert_eq!(index().await, after);
 }
 
 #[sqlx::test(migrator = "cooperage_server::MIGRATOR")]
