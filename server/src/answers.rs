@@ -5,9 +5,11 @@
 //!
 //! Only what nobody proved anything for is kept, and given to nobody who proves something. Whatever
 //! a request changes is forgotten before that request is answered; what another hub or a task of
-//! this one changed may be told as it was for as long as [`Answers`] keeps it.
+//! this one changed may be told as it was for as long as [`Answers`] keeps it, and once more that
+//! long while somebody asks anew.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody as _};
@@ -71,6 +73,8 @@ struct Kept {
     headers: HeaderMap,
     body: Bytes,
     time: Time,
+    /// Whether somebody asks anew, since it is old.
+    is_renewed: Arc<AtomicBool>,
 }
 
 /// A moment, and how often something was changed before it.
@@ -121,11 +125,14 @@ impl Answers {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The answer of a moment ago.
+    /// The answer of a moment ago. Of a crowd that finds it old one asks anew, and the others do not
+    /// wait.
     pub(crate) fn find(&self, asked: &Asked) -> Option<Response> {
         let kept = self.kept.get(asked)?;
+        let age = kept.time.at.elapsed();
         let is_true = kept.time.changes == self.changes.load(Ordering::SeqCst)
-            && kept.time.at.elapsed() < self.longest;
+            && (age < self.longest
+                || (age < self.longest * 2 && kept.is_renewed.swap(true, Ordering::SeqCst)));
         is_true.then(|| {
             let mut response = Response::new(Body::from(kept.body));
             *response.headers_mut() = kept.headers;
@@ -151,6 +158,7 @@ impl Answers {
             headers: parts.headers.clone(),
             body: body.clone(),
             time,
+            is_renewed: Arc::default(),
         };
         self.kept.insert(asked, kept);
         Response::from_parts(parts, Body::from(body))
@@ -227,8 +235,30 @@ mod tests {
 
         let answers = Answers::new(Duration::from_millis(1));
         kept(&answers, Response::new("answer".into())).await;
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(3));
         assert!(answers.find(&question).is_none());
+        assert!(answers.find(&question).is_none());
+    }
+
+    #[tokio::test]
+    async fn one_of_a_crowd_asks_anew_when_an_answer_is_old() {
+        let answers = Answers::new(Duration::from_mins(1));
+        let question = asked("GET", "/x", None).unwrap();
+        let mut before = answers.now();
+        before.at -= Duration::from_secs(61);
+        let response = || Response::new(Body::from("answer"));
+        drop(answers.keep(question.clone(), before, response()).await);
+        assert!(answers.find(&question).is_none());
+        assert!(answers.find(&question).is_some());
+        answers.forget();
+        assert!(answers.find(&question).is_none());
+        drop(
+            answers
+                .keep(question.clone(), answers.now(), response())
+                .await,
+        );
+        assert!(answers.find(&question).is_some());
+        assert!(answers.find(&question).is_some());
     }
 
     #[tokio::test]
