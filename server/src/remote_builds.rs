@@ -145,9 +145,7 @@ async fn named(hub: &Hub, caller: &Caller, name: &CollectionName) -> Result<Coll
     let found = found.filter(|found| may(caller, Action::Read, found));
     let found = found.ok_or_else(|| Error::NotFound(format!("there is no collection {name}")))?;
     if !may(caller, Action::Build, &found) {
-        return Err(Error::Forbidden(
-            "this needs a builder of the collection, and a token with the scope build",
-        ));
+        return Err(Error::Forbidden(Action::Build.refusal()));
     }
     Ok(found.id)
 }

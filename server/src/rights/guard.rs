@@ -233,12 +233,7 @@ fn refuse(caller: &Caller, action: Action) -> Refusal {
     if *caller == Caller::Anonymous {
         return Refusal::Anonymous;
     }
-    Refusal::Forbidden(match action {
-        Action::Read => "this collection is not for you",
-        Action::Push => "this needs a builder of the collection, and a token with the scope push",
-        Action::Build => "this needs a builder of the collection, and a token with the scope build",
-        Action::Manage => "this needs an owner of the collection, and a token with the scope admin",
-    })
+    Refusal::Forbidden(action.refusal())
 }
 
 /// The collection that a request is about. One that the caller may not see is looked for, and

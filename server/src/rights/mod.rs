@@ -102,6 +102,20 @@ impl Action {
         }
     }
 
+    /// What those are told who may see the collection, but not do this to it.
+    pub(crate) fn refusal(self) -> &'static str {
+        match self {
+            Self::Read => "this collection is not for you",
+            Self::Push => "this needs a builder of the collection, and a token with the scope push",
+            Self::Build => {
+                "this needs a builder of the collection, and a token with the scope build"
+            }
+            Self::Manage => {
+                "this needs an owner of the collection, and a token with the scope admin"
+            }
+        }
+    }
+
     /// The scope of tokens for it; every token reads.
     fn scope(self) -> Option<Scope> {
         match self {

@@ -158,8 +158,7 @@ fn check_push(visit: &Visit, collection: &Collection) -> Result<(), Error> {
     if may(&visit.caller, Action::Push, collection) {
         return Ok(());
     }
-    let why = "this needs a builder of the collection, and a token with the scope push";
-    Err(Error::Forbidden(why))
+    Err(Error::Forbidden(Action::Push.refusal()))
 }
 
 async fn image_of(

@@ -30,13 +30,7 @@ impl Remote {
     }
 
     async fn call(&self, call: &str, body: &[u8]) -> Answer {
-        let (method, path) = call.split_once(' ').unwrap();
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("BEARER {}", self.token))
-            .body(Body::from(body.to_vec()));
-        self.site.ask(request.unwrap()).await
+        self.site.call(&self.token, call, body).await
     }
 
     async fn submit(&self, changes: Value) -> Answer {
