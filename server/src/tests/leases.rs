@@ -251,3 +251,26 @@ async fn a_sealed_password_in_another_row_is_given_to_nobody(db: PgPool) {
 
     assert_eq!(given.accounts, []);
 }
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_build_for_an_architecture_waits_for_a_worker_of_it(db: PgPool) {
+    let world = World::new(db);
+    world.connect("lab/tool", "/srv/tool").await;
+    let build = world.enqueue("Singularity").await;
+    sqlx::query("UPDATE builds SET architecture = 'arm64'")
+        .execute(&world.hub.db)
+        .await
+        .unwrap();
+    let (silent, _) = world.worker("silent").await;
+    let (other, _) = world.worker("other").await;
+    let (right, _) = world.worker("right").await;
+    for (worker, architecture) in [(other, "amd64"), (right, "arm64")] {
+        let described = crate::db::workers::describe(&world.hub.db, worker, "1", architecture);
+        described.await.unwrap();
+    }
+
+    assert_eq!(world.claim(silent).await, None);
+    assert_eq!(world.claim(other).await, None);
+    let given = world.claim(right).await.map(|holder| holder.build);
+    assert_eq!(given, Some(build));
+}
